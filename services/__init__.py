@@ -1,0 +1,1 @@
+"""What is true and what gets done: cases, the remediation workflow, approvals, clients, the store."""

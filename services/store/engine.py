@@ -1,0 +1,89 @@
+"""
+One engine for both databases; what differs between them stands here and nowhere else.
+
+SQLite: every transaction that writes takes the lock at its start (BEGIN IMMEDIATE), since a reader that turns writer
+would fail with "database is locked" instead of waiting; WAL lets readers go on meanwhile. Our own writers queue up on
+an asyncio lock before that, because SQLite waits for its lock by sleeping and looking again, which is slow.
+PostgreSQL: rows are locked with FOR UPDATE, the audit trail with an advisory lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+#: Any fixed number; it names the lock that makes appending to the audit trail one at a time.
+_AUDIT_LOCK = 0x756E626C6F636B
+
+_BUSY_TIMEOUT_MS = 30_000
+
+
+def async_url(database_url: str) -> str:
+    """The same database for SQLAlchemy's asynchronous engine."""
+    _, _, rest = database_url.partition("://")
+    return f"sqlite+aiosqlite://{rest}" if _is_sqlite(database_url) else f"postgresql+psycopg://{rest}"
+
+
+def sync_url(database_url: str) -> str:
+    """The same database for Alembic and DBOS."""
+    _, _, rest = database_url.partition("://")
+    return f"sqlite://{rest}" if _is_sqlite(database_url) else f"postgresql+psycopg://{rest}"
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, see the module docstring
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    reads_only = connection.get_execution_options().get("reads_only")
+    connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+
+class Database:
+    """The way to the database: `reading()` and `writing()` are its two kinds of transaction."""
+
+    def __init__(self, database_url: str) -> None:
+        self._engine = create_async_engine(async_url(database_url), pool_pre_ping=not _is_sqlite(database_url))
+        self._one_writer: Any = nullcontext()
+        if _is_sqlite(database_url):
+            self._one_writer = asyncio.Lock()
+            sa.event.listen(self._engine.sync_engine, "connect", _set_up_sqlite)
+            sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads, and so never waits for a writer."""
+        async with self._engine.connect() as connection:
+            await connection.execution_options(reads_only=True)
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes; it commits at the end of the block and rolls back on an exception."""
+        async with self._one_writer, self._engine.connect() as connection:
+            async with connection.begin():
+                yield connection
+
+
+def _is_sqlite(database_url: str) -> bool:
+    return database_url.startswith("sqlite")
+
+
+async def lock_audit(connection: AsyncConnection) -> None:
+    """Appending is one at a time until the transaction ends. SQLite's writers are one at a time already."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _AUDIT_LOCK})

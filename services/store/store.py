@@ -1,0 +1,319 @@
+"""Cases, conversations, posted cards and the audit trail, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.audit import GENESIS, AuditEntry, NewEntry, chained
+from services.cases import OPEN_STATES, Case, Value
+from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
+from services.errors import CaseNotFound, StaleVersion
+from services.ports import Clock
+from services.store import tables
+from services.store.engine import Database, lock_audit
+
+#: What a change of a case hands back: the case as it shall be, and what the auditors shall read.
+Changed = tuple[Case, Sequence[NewEntry]]
+
+#: The parts of a case that are rows of their own: field of Case, table, key column.
+_PARTS = (
+    ("findings", tables.findings, "signal_id"),
+    ("actions", tables.actions, "action_id"),
+    ("approvals", tables.approvals, "prompt_id"),
+    ("prevention", tables.prevention, "item_id"),
+)
+_PART_FIELDS = frozenset(field for field, _, _ in _PARTS)
+
+
+class Store:
+    """Every method is one transaction. Call `close` at the end."""
+
+    def __init__(self, database_url: str, clock: Clock) -> None:
+        self._database = Database(database_url)
+        self._clock = clock
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def ping(self) -> None:
+        """Raises when the database does not answer."""
+        async with self._database.reading() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+
+    # --- cases ---
+
+    async def open_case(self, case: Case, entries: Sequence[NewEntry] = ()) -> Case:
+        """A new case. Raises StaleVersion when its account has an open case already, or the id is taken."""
+        try:
+            async with self._database.writing() as connection:
+                await connection.execute(tables.cases.insert().values(_case_row(case)))
+                await self._save_parts(connection, None, case)
+                await self._append(connection, entries)
+        except sa.exc.IntegrityError as exc:
+            raise StaleVersion(case_id=case.case_id) from exc
+        return case
+
+    async def case(self, case_id: str) -> Case:
+        """The case. Raises CaseNotFound."""
+        async with self._database.reading() as connection:
+            return await self._load(connection, case_id)
+
+    async def change_case(self, case_id: str, change: Callable[[Case], Changed]) -> Case:
+        """
+        Read the case, change it, write it and its audit entries, with nobody in between.
+
+        `change` is pure and may raise; then nothing is written. The version goes up when anything changed.
+        Raises CaseNotFound, and StaleVersion when the account has another open case.
+        """
+        try:
+            async with self._database.writing() as connection:
+                before = await self._load(connection, case_id, lock=True)
+                after, entries = change(before)
+                if after != before:
+                    after = after.model_copy(update={"version": before.version + 1, "changed_at": self._clock.now()})
+                    statement = tables.cases.update().where(tables.cases.c.case_id == case_id)
+                    await connection.execute(statement.values(_case_row(after)))
+                    await self._save_parts(connection, before, after)
+                await self._append(connection, entries)
+                return after
+        except sa.exc.IntegrityError as exc:
+            raise StaleVersion(case_id=case_id) from exc
+
+    async def open_case_of(self, tenant_id: str, subject_oid: str) -> Case | None:
+        """The one open case of this account, if there is one."""
+        query = sa.select(tables.cases.c.case_id).where(
+            tables.cases.c.tenant_id == tenant_id, tables.cases.c.open_subject_oid == subject_oid
+        )
+        return await self._first_case(query)
+
+    async def last_case_of(self, tenant_id: str, subject_oid: str) -> Case | None:
+        """The newest case of this account, open or closed."""
+        query = (
+            sa.select(tables.cases.c.case_id)
+            .where(tables.cases.c.tenant_id == tenant_id, tables.cases.c.subject_oid == subject_oid)
+            .order_by(tables.cases.c.opened_at.desc())
+            .limit(1)
+        )
+        return await self._first_case(query)
+
+    async def case_of_claim(self, claim: str) -> tuple[Case, str]:
+        """The case and prompt id that a button's claim belongs to. Raises CaseNotFound."""
+        query = sa.select(tables.claims.c.case_id, tables.claims.c.prompt_id).where(tables.claims.c.claim == claim)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).first()
+            if row is None:
+                raise CaseNotFound(claim="unknown")
+            return await self._load(connection, row.case_id), row.prompt_id
+
+    async def cases(self, *, open_only: bool = False, limit: int = 20) -> list[Case]:
+        """The newest cases first; joined ones are left out, since they are other cases."""
+        query = sa.select(tables.cases.c.case_id).order_by(tables.cases.c.opened_at.desc()).limit(limit)
+        if open_only:
+            query = query.where(tables.cases.c.state.in_([state.value for state in OPEN_STATES]))
+        async with self._database.reading() as connection:
+            ids = (await connection.execute(query)).scalars().all()
+            loaded = [await self._load(connection, case_id) for case_id in ids]
+        return [case for case in loaded if case.joined_to is None]
+
+    async def _first_case(self, query: sa.Select[Any]) -> Case | None:
+        async with self._database.reading() as connection:
+            case_id = (await connection.execute(query)).scalar()
+            return await self._load(connection, case_id) if case_id else None
+
+    async def _load(self, connection: AsyncConnection, case_id: str, *, lock: bool = False) -> Case:
+        query = sa.select(tables.cases).where(tables.cases.c.case_id == case_id)
+        row = (await connection.execute(query.with_for_update() if lock else query)).first()
+        if row is None:
+            raise CaseNotFound(case_id=case_id)
+        document = dict(row.document)
+        for field, table, _ in _PARTS:
+            parts = sa.select(table.c.document).where(table.c.case_id == case_id).order_by(table.c.position)
+            document[field] = list((await connection.execute(parts)).scalars())
+        return Case.model_validate(document)
+
+    async def _save_parts(self, connection: AsyncConnection, before: Case | None, after: Case) -> None:
+        """Write the parts that differ, each its own row; a part that is gone from the case loses its row."""
+        for field, table, key in _PARTS:
+            old = {getattr(part, key): (place, part) for place, part in enumerate(getattr(before, field, ()))}
+            new = {getattr(part, key): (place, part) for place, part in enumerate(getattr(after, field))}
+            changed = [part_id for part_id in new if new[part_id] != old.get(part_id)]
+            touched = [part_id for part_id in changed if part_id in old] + [i for i in old if i not in new]
+            if touched:
+                await connection.execute(
+                    table.delete().where(table.c.case_id == after.case_id, table.c[key].in_(touched))
+                )
+            if changed:
+                rows = [_part_row(after.case_id, key, part_id, *new[part_id]) for part_id in changed]
+                await connection.execute(table.insert(), rows)
+            if table is tables.approvals:
+                await self._save_claims(connection, [new[part_id][1] for part_id in new if part_id not in old])
+
+    async def _save_claims(self, connection: AsyncConnection, approvals: Collection[Any]) -> None:
+        if approvals:
+            rows = [{"claim": a.claim, "case_id": a.case_id, "prompt_id": a.prompt_id} for a in approvals]
+            await connection.execute(tables.claims.insert(), rows)
+
+    # --- audit ---
+
+    async def record(self, *entries: NewEntry) -> None:
+        """Append to the audit trail what belongs to no change of a case."""
+        async with self._database.writing() as connection:
+            await self._append(connection, entries)
+
+    async def audit_entries(self, case_id: str | None = None) -> list[AuditEntry]:
+        """All entries in order, or those of one case."""
+        query = sa.select(tables.audit).order_by(tables.audit.c.seq)
+        if case_id is not None:
+            query = query.where(tables.audit.c.case_id == case_id)
+        async with self._database.reading() as connection:
+            return [AuditEntry.model_validate(row._asdict()) for row in await connection.execute(query)]
+
+    async def audit_head(self) -> tuple[int, str] | None:
+        """Number and hash of the last entry as kept apart from the trail; None while there is none."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(sa.select(tables.audit_head))).first()
+            return (row.seq, row.hash) if row else None
+
+    async def _append(self, connection: AsyncConnection, entries: Sequence[NewEntry]) -> None:
+        if not entries:
+            return
+        await lock_audit(connection)
+        head = (await connection.execute(sa.select(tables.audit_head))).first()
+        seq, previous_hash = (head.seq, head.hash) if head else (0, GENESIS)
+        now = self._clock.now()
+        rows: list[AuditEntry] = []
+        for entry in entries:
+            rows.append(chained(entry, seq=seq + 1, at=now, previous_hash=previous_hash))
+            seq, previous_hash = rows[-1].seq, rows[-1].hash
+        await connection.execute(tables.audit.insert(), [row.model_dump() for row in rows])
+        values = {"only": 1, "seq": seq, "hash": previous_hash}
+        await connection.execute(
+            tables.audit_head.update().values(values) if head else tables.audit_head.insert().values(values)
+        )
+
+    # --- conversations and posted cards ---
+
+    async def remember_conversation(self, conversation: Conversation) -> None:
+        """Keep where an activity came from; what was known of the same conversation is replaced."""
+        key = tables.conversations.c.conversation_id == conversation.conversation_id
+        row = {
+            "conversation_id": conversation.conversation_id,
+            "kind": conversation.kind.value,
+            "user_oid": conversation.user_oid,
+            "active": conversation.active,
+            "seen_at": conversation.seen_at,
+            "document": conversation.model_dump(mode="json"),
+        }
+        async with self._database.writing() as connection:
+            updated = await connection.execute(tables.conversations.update().where(key).values(row))
+            if updated.rowcount == 0:
+                await connection.execute(tables.conversations.insert().values(row))
+
+    async def conversation(self, conversation_id: str) -> Conversation | None:
+        table = tables.conversations
+        found = await self._conversations(sa.select(table).where(table.c.conversation_id == conversation_id))
+        return found[0] if found else None
+
+    async def personal_conversations(self, user_oids: Collection[str]) -> list[Conversation]:
+        """The active personal chats of these people, newest first."""
+        table = tables.conversations
+        query = sa.select(table).where(
+            table.c.user_oid.in_(list(user_oids)),
+            table.c.kind == ConversationKind.PERSONAL.value,
+            table.c.active.is_(True),
+        )
+        return await self._conversations(query.order_by(table.c.seen_at.desc()))
+
+    async def newest_conversation(self) -> Conversation | None:
+        """The conversation that spoke last: its connector address serves for ones that never spoke."""
+        found = await self._conversations(
+            sa.select(tables.conversations).order_by(tables.conversations.c.seen_at.desc()).limit(1)
+        )
+        return found[0] if found else None
+
+    async def _conversations(self, query: sa.Select[Any]) -> list[Conversation]:
+        async with self._database.reading() as connection:
+            return [Conversation.model_validate(row.document) for row in await connection.execute(query)]
+
+    async def save_copy(self, copy: CardCopy) -> None:
+        """Write a posted card down, or what became of it."""
+        key = tables.card_copies.c.copy_id == copy.copy_id
+        row = {**_columns(tables.card_copies, copy), "document": copy.model_dump(mode="json")}
+        async with self._database.writing() as connection:
+            updated = await connection.execute(tables.card_copies.update().where(key).values(row))
+            if updated.rowcount == 0:
+                await connection.execute(tables.card_copies.insert().values(row))
+
+    async def copies_of(self, case_id: str) -> list[CardCopy]:
+        """Every copy of the case's cards, gone ones included."""
+        return await self._copies(tables.card_copies.c.case_id == case_id)
+
+    async def copy_at(self, conversation_id: str, activity_id: str) -> CardCopy | None:
+        table = tables.card_copies
+        found = await self._copies((table.c.conversation_id == conversation_id) & (table.c.activity_id == activity_id))
+        return found[0] if found else None
+
+    async def cases_with_outdated_copies(self) -> list[str]:
+        """Ids of the cases that have a live card that shows an older version than the case is at."""
+        copies, cases = tables.card_copies, tables.cases
+        query = (
+            sa.select(cases.c.case_id)
+            .join(copies, copies.c.case_id == cases.c.case_id)
+            .where(copies.c.state == CopyState.LIVE.value, copies.c.shown_version < cases.c.version)
+            .distinct()
+        )
+        async with self._database.reading() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def _copies(self, condition: sa.ColumnElement[bool]) -> list[CardCopy]:
+        async with self._database.reading() as connection:
+            query = sa.select(tables.card_copies.c.document).where(condition)
+            return [CardCopy.model_validate(document) for document in (await connection.execute(query)).scalars()]
+
+    # --- what an admin chose in chat ---
+
+    async def choose(self, name: str, value: str, *entries: NewEntry) -> None:
+        """Keep a choice, such as the conversation for approvals, with its audit entries."""
+        async with self._database.writing() as connection:
+            updated = await connection.execute(
+                tables.choices.update().where(tables.choices.c.name == name).values(value=value)
+            )
+            if updated.rowcount == 0:
+                await connection.execute(tables.choices.insert().values(name=name, value=value))
+            await self._append(connection, entries)
+
+    async def chosen(self, name: str) -> str | None:
+        async with self._database.reading() as connection:
+            return (
+                await connection.execute(sa.select(tables.choices.c.value).where(tables.choices.c.name == name))
+            ).scalar()
+
+
+def _case_row(case: Case) -> dict[str, Any]:
+    subject_oid = case.subject.user_oid if case.subject else None
+    return {
+        "case_id": case.case_id,
+        "tenant_id": case.tenant_id,
+        "state": case.state.value,
+        "subject_oid": subject_oid,
+        "open_subject_oid": subject_oid if case.is_open else None,
+        "requester_oid": case.requester.user_oid,
+        "opened_at": case.opened_at,
+        "changed_at": case.changed_at,
+        "version": case.version,
+        "document": case.model_dump(mode="json", exclude=set(_PART_FIELDS)),
+    }
+
+
+def _part_row(case_id: str, key: str, part_id: str, place: int, part: Value) -> dict[str, Any]:
+    document = part.model_dump(mode="json")
+    return {"case_id": case_id, key: part_id, "position": place, "state": document["state"], "document": document}
+
+
+def _columns(table: sa.Table, value: Value) -> dict[str, Any]:
+    plain = value.model_dump(mode="json")
+    return {column.name: plain[column.name] for column in table.columns if column.name in plain}
