@@ -1,0 +1,394 @@
+"""
+What a person typed -> what they want. Pure, total, and in every shipped language at once.
+
+The words are data: a language is one `Vocabulary` in `LANGUAGES`, and adding one is adding a table. Words are compared
+without case and without diacritics, so that "arende" is understood as "ärende"; what was typed for the account is kept
+as it was typed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from enum import StrEnum
+from typing import Literal
+from urllib.parse import unquote
+
+#: Nobody types more for an account: a UPN has at most 113 characters, a display name 256.
+MAX_TARGET = 256
+#: What is looked at of a message; a command is far shorter, and the work stays bounded.
+MAX_TEXT = 1000
+
+
+class Verb(StrEnum):
+    """The commands by name."""
+
+    UNBLOCK = "unblock"
+    STATUS = "status"
+    CASES = "cases"
+    CASE = "case"
+    CANCEL = "cancel"
+    HELP = "help"
+    APPROVALS_HERE = "approvals_here"
+    ALERTS_HERE = "alerts_here"
+
+
+@dataclass(frozen=True, slots=True)
+class Unblock:
+    """Get this account sending again."""
+
+    #: A name, an address, an alias or an object id, as typed.
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How it stands with an account; with none named, with everything that is open."""
+
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The open cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCase:
+    """One case."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Call a case off."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """What can be typed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalsHere:
+    """Post approval prompts into this conversation from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsHere:
+    """Post alerts into this conversation from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """A known command whose argument is missing or cannot be one."""
+
+    command: Verb
+    what: Literal["target", "target_too_long", "case_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """None of our commands; `suggestion` is the whole line that may have been meant."""
+
+    text: str
+    suggestion: str | None = None
+
+
+Command = Unblock | Status | Cases | ShowCase | Cancel | Help | ApprovalsHere | AlertsHere | Incomplete | Unknown
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """One language. The first phrase of a verb is the one that we print."""
+
+    phrases: Mapping[Verb, tuple[str, ...]]
+    #: Said around a command, and no part of it.
+    polite: tuple[str, ...]
+    #: Look like a command and mean the opposite: never "did you mean".
+    false_friends: tuple[str, ...] = ()
+
+
+LANGUAGES: Mapping[str, Vocabulary] = {
+    "en": Vocabulary(
+        phrases={
+            Verb.UNBLOCK: ("unblock",),
+            Verb.STATUS: ("status", "status of", "status for"),
+            Verb.CASES: ("cases", "open cases", "list cases", "show cases"),
+            Verb.CASE: ("case", "show case"),
+            Verb.CANCEL: ("cancel", "cancel case"),
+            Verb.HELP: ("help", "?"),
+            Verb.APPROVALS_HERE: ("approvals here",),
+            Verb.ALERTS_HERE: ("alerts here",),
+        },
+        polite=("please", "pls", "thanks", "thank you", "can you", "could you", "hi", "hello", "hey"),
+        false_friends=("block", "lock"),
+    ),
+    "sv": Vocabulary(
+        phrases={
+            Verb.UNBLOCK: (
+                "avblockera",
+                "häv blockeringen för",
+                "häv blockeringen av",
+                "häv blockering för",
+                "häv blockering av",
+            ),
+            Verb.STATUS: ("status", "status för"),
+            Verb.CASES: ("ärenden", "öppna ärenden", "lista ärenden", "visa ärenden"),
+            Verb.CASE: ("ärende", "visa ärende"),
+            Verb.CANCEL: ("avbryt", "avbryt ärende"),
+            Verb.HELP: ("hjälp",),
+            Verb.APPROVALS_HERE: ("godkännanden här",),
+            Verb.ALERTS_HERE: ("aviseringar här",),
+        },
+        polite=("tack", "tack så mycket", "snälla", "är du snäll", "kan du", "hej", "hallå"),
+        false_friends=("blockera", "spärra"),
+    ),
+}
+
+
+def parse(text: str) -> Command:
+    """
+    The command that a person typed, in any shipped language. Never raises; empty text asks for help.
+
+    Polite words, a leading @mention, quotes, trailing punctuation, zero-width characters and the links that Teams
+    makes of addresses are no part of the account's name. A capitalised polite word after a capitalised name is taken
+    for a surname ("unblock Anna Tack"); quotes keep everything as it is.
+    """
+    readable = _readable(text)
+    words = readable.split()
+    if not words:
+        return Help()
+    readings = _without_lead(words)
+    for rest in readings:
+        head = _head(rest)
+        if head and (command := _command(head, rest[head.length :])):
+            return command
+    suggestion = next(filter(None, map(_suggestion, readings)), None)
+    return Unknown(" ".join(words)[:MAX_TARGET], suggestion)
+
+
+def spell(command: Command, language: str = "en") -> str:
+    """
+    What to type for this command in this language, such that `parse` gives the command back.
+
+    Raises KeyError for Incomplete and Unknown, which nobody types on purpose.
+    """
+    verb = _VERB_OF[type(command)]
+    phrase = LANGUAGES[language].phrases[verb][0]
+    argument = getattr(command, "target", None) or getattr(command, "case_id", None)
+    if not argument:
+        return phrase
+    plain = f"{phrase} {argument}"
+    if parse(plain) == command:
+        return plain
+    return f"{phrase} #{argument}" if verb in _NEEDS_CASE else f'{phrase} "{argument}"'
+
+
+# --- from characters to words ----------------------------------------------------------------------------------------
+
+_MAIL_LINK = re.compile(r"\[[^\[\]]*\]\(\s*mailto:([^()\s?]*)[^()]*\)", re.IGNORECASE)
+_OTHER_LINK = re.compile(r"\[([^\[\]]*)\]\([^()]*\)")
+_HTML_MAIL_LINK = re.compile(r"<a\b[^<>]*\bmailto:([^<>\s\"'?]*)[^<>]*>[^<>]*</a\s*>", re.IGNORECASE)
+_HTML_OTHER_LINK = re.compile(r"<a\b[^<>]*>([^<>]*)</a\s*>", re.IGNORECASE)
+_LEADING_MENTION = re.compile(r"^\s*(?:<at\b[^<>]*>[^<>]*</at\s*>\s*)+", re.IGNORECASE)
+_MENTION_TAG = re.compile(r"</?at\b[^<>]*>", re.IGNORECASE)
+_ADDRESS_IN_ANGLES = re.compile(r"<\s*(?:mailto:)?([^<>\s@]+@[^<>\s@]+)\s*>", re.IGNORECASE)
+_MAILTO = re.compile(r"^mailto:", re.IGNORECASE)
+
+
+def _readable(text: str) -> str:
+    """The text without markup and invisible characters, in composed form (NFC)."""
+    text = unicodedata.normalize("NFC", text[:MAX_TEXT])
+    text = _LEADING_MENTION.sub("", text)
+    text = _MAIL_LINK.sub(lambda link: unquote(link[1]), text)
+    text = _HTML_MAIL_LINK.sub(lambda link: unquote(link[1]), text)
+    text = _OTHER_LINK.sub(r"\1", _HTML_OTHER_LINK.sub(r"\1", text))
+    return "".join(map(_visible, _MENTION_TAG.sub("", text)))
+
+
+def _visible(character: str) -> str:
+    """The character, a space for a control, nothing for what cannot be seen (zero-width, bidi, lone surrogates)."""
+    category = unicodedata.category(character)
+    if category == "Cc":
+        return " "
+    return "" if category in ("Cf", "Cs") else character
+
+
+def _folded(word: str) -> str:
+    """The word for comparing: no case, no diacritics, no punctuation at its ends ("?" alone stays)."""
+    letters = unicodedata.normalize("NFD", word.casefold())
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return bare.strip(_PUNCTUATION + "/") or bare[:1]
+
+
+#: May follow a command or a name and belongs to neither.
+_PUNCTUATION = ".,;:!?…"
+_QUOTES = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“”", "‘": "’", "’": "’", "»": "»«", "«": "»", "`": "`"}
+
+
+# --- from words to a command -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A phrase of the tables: what it asks for, how it is printed, how many words it has."""
+
+    verb: Verb
+    phrase: str
+    length: int
+
+
+def _key(phrase: str) -> tuple[str, ...]:
+    return tuple(_folded(word) for word in phrase.split())
+
+
+_HEADS: Mapping[tuple[str, ...], _Head] = {
+    _key(phrase): _Head(verb, phrase, len(phrase.split()))
+    for language in LANGUAGES.values()
+    for verb, phrases in language.phrases.items()
+    for phrase in phrases
+}
+_LONGEST_HEAD = max(map(len, _HEADS))
+_POLITE = sorted((_key(phrase) for language in LANGUAGES.values() for phrase in language.polite), key=len, reverse=True)
+_FALSE_FRIENDS = frozenset(_folded(word) for language in LANGUAGES.values() for word in language.false_friends)
+_NEEDS_CASE = frozenset({Verb.CASE, Verb.CANCEL})
+_NEEDS_NOTHING: Mapping[Verb, Command] = {
+    Verb.CASES: Cases(),
+    Verb.HELP: Help(),
+    Verb.APPROVALS_HERE: ApprovalsHere(),
+    Verb.ALERTS_HERE: AlertsHere(),
+}
+_VERB_OF: Mapping[type, Verb] = {
+    Unblock: Verb.UNBLOCK,
+    Status: Verb.STATUS,
+    ShowCase: Verb.CASE,
+    Cancel: Verb.CANCEL,
+    **{type(command): verb for verb, command in _NEEDS_NOTHING.items()},
+}
+_CASE_ID = re.compile(r"#?([A-Za-z0-9]{4,12})")
+
+
+def _head(words: Sequence[str]) -> _Head | None:
+    """The longest phrase that the words begin with."""
+    key = tuple(map(_folded, words[:_LONGEST_HEAD]))
+    return next((_HEADS[key[:n]] for n in range(len(key), 0, -1) if key[:n] in _HEADS), None)
+
+
+def _command(head: _Head, words: Sequence[str]) -> Command | None:
+    """The command of a phrase and the words after it; None when there are words that it has no use for."""
+    if head.verb in _NEEDS_NOTHING:
+        return None if _without_trail(words) else _NEEDS_NOTHING[head.verb]
+    if head.verb in _NEEDS_CASE:
+        return _about_case(head.verb, words)
+    return _about_account(head.verb, words)
+
+
+def _about_case(verb: Verb, words: Sequence[str]) -> Command:
+    case_id = _CASE_ID.fullmatch(_target(words))
+    if case_id is None:
+        return Incomplete(verb, "case_id")
+    return (ShowCase if verb is Verb.CASE else Cancel)(case_id[1].upper())
+
+
+def _about_account(verb: Verb, words: Sequence[str]) -> Command:
+    target = _target(words)
+    if len(target) > MAX_TARGET:
+        return Incomplete(verb, "target_too_long")
+    if verb is Verb.STATUS:
+        return Status(target or None)
+    return Unblock(target) if target else Incomplete(verb, "target")
+
+
+def _target(words: Sequence[str]) -> str:
+    """The account or the case id that the words name, "" for none."""
+    text = " ".join(_without_trail(words))
+    if (quoted := _unquoted(text)) is not None:
+        return quoted
+    addresses = _ADDRESS_IN_ANGLES.findall(text)
+    return addresses[0] if len(addresses) == 1 else _MAILTO.sub("", text)
+
+
+def _unquoted(text: str) -> str | None:
+    """What stands between a pair of quotes around the whole text; None when there is no such pair."""
+    if len(text) >= 2 and text[-1] in _QUOTES.get(text[0], ""):
+        return text[1:-1].strip()
+    return None
+
+
+def _without_trail(words: Sequence[str]) -> Sequence[str]:
+    """The words without polite words and punctuation at the end. A closing quote ends the search."""
+    while words:
+        last = words[-1].rstrip(_PUNCTUATION)
+        polite = next((phrase for phrase in _POLITE if _ends_politely(words, phrase)), None)
+        if polite:
+            words = words[: -len(polite)]
+        elif last != words[-1]:
+            words = [*words[:-1], last] if last else words[:-1]
+        else:
+            break
+    return words
+
+
+def _ends_politely(words: Sequence[str], phrase: tuple[str, ...]) -> bool:
+    if tuple(map(_folded, words[-len(phrase) :])) != phrase:
+        return False
+    if len(phrase) > 1 or len(words) < 2:
+        return True
+    # "Anna Tack" is a name, "Anna, Tack" and "anna tack" are not.
+    return not (words[-1].istitle() and words[-2].istitle() and words[-2][-1].isalpha())
+
+
+def _without_lead(words: Sequence[str]) -> list[Sequence[str]]:
+    """
+    The words without a mention and polite words in front, most likely reading first.
+
+    A mention that arrives as plain text ("@Unblock Bot unblock jane") does not say how many words the name has.
+    """
+    if not words[0].startswith("@") or len(words) == 1:
+        return [_without_politeness(words)]
+    return [_without_politeness(words[n:]) for n in (1, 2, 3) if len(words) > n]
+
+
+def _without_politeness(words: Sequence[str]) -> Sequence[str]:
+    while polite := next(
+        (p for p in _POLITE if tuple(map(_folded, words[: len(p)])) == p and len(words) > len(p)), None
+    ):
+        words = words[len(polite) :]
+    return words
+
+
+# --- did you mean ----------------------------------------------------------------------------------------------------
+
+#: How alike two phrases must be (difflib ratio, 0 to 1): "unblok" is 0.92 of "unblock", "hlep" 0.75 of "help",
+#: "clock" 0.67 of "unblock".
+_ALIKE = 0.75
+
+
+def _suggestion(words: Sequence[str]) -> str | None:
+    """The whole line that may have been meant, in the language of the phrase that comes nearest."""
+    folded = [_folded(word)[:20] for word in words[:_LONGEST_HEAD]]
+    if folded[0] in _FALSE_FRIENDS:
+        return None
+    scores = ((_alikeness(folded, key), key) for key in _HEADS)
+    score, key = max(scores)
+    if score < _ALIKE:
+        return None
+    head = _HEADS[key]
+    return " ".join([head.phrase, *([] if head.verb in _NEEDS_NOTHING else words[len(key) :])])[:MAX_TARGET]
+
+
+def _alikeness(words: Sequence[str], key: tuple[str, ...]) -> float:
+    if len(words) < len(key):
+        return 0.0
+    typed, known = " ".join(words[: len(key)]), " ".join(key)
+    # The ratio is 2 * matches / total length, so lengths alone rule most phrases out.
+    if 2 * min(len(typed), len(known)) < _ALIKE * (len(typed) + len(known)):
+        return 0.0
+    return SequenceMatcher(None, typed, known, autojunk=False).ratio()

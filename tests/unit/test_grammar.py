@@ -1,0 +1,282 @@
+"""What people type is understood, in every language at once, and never raises."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.grammar import (
+    LANGUAGES,
+    MAX_TARGET,
+    AlertsHere,
+    ApprovalsHere,
+    Cancel,
+    Cases,
+    Command,
+    Help,
+    Incomplete,
+    ShowCase,
+    Status,
+    Unblock,
+    Unknown,
+    Verb,
+    parse,
+    spell,
+)
+
+MAIL = "jane@contoso.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("unblock jane", Unblock("jane")),
+        ("  UnBlock \t Jane   Doe\n", Unblock("Jane Doe")),
+        ("avblockera jane", Unblock("jane")),
+        ("häv blockeringen för jane", Unblock("jane")),
+        ("HÄV BLOCKERINGEN FÖR Jane", Unblock("Jane")),
+        ("ha\u0308v blockeringen av jane", Unblock("jane")),
+        ("unblock 7d3f0c58-0b4e-4b0a-9f44-0c5d2b1c7a11", Unblock("7d3f0c58-0b4e-4b0a-9f44-0c5d2b1c7a11")),
+        ("unblock jane@contoso.com", Unblock(MAIL)),
+        ("/unblock jane", Unblock("jane")),
+        ("unblock: jane", Unblock("jane")),
+        ("status", Status()),
+        ("status?", Status()),
+        ("status jane?", Status("jane")),
+        ("status för jane", Status("jane")),
+        ("cases", Cases()),
+        ("ärenden", Cases()),
+        ("arenden", Cases()),
+        ("case ab12", ShowCase("AB12")),
+        ("ärende #ab12.", ShowCase("AB12")),
+        ("cancel ab12cd", Cancel("AB12CD")),
+        ("cancel case ab12cd", Cancel("AB12CD")),
+        ("avbryt AB12", Cancel("AB12")),
+        ("help", Help()),
+        ("hjälp!", Help()),
+        ("?", Help()),
+        ("", Help()),
+        ("\u200b \n", Help()),
+        ("approvals here", ApprovalsHere()),
+        ("Godkännanden här, tack!", ApprovalsHere()),
+        ("alerts here", AlertsHere()),
+        ("aviseringar här", AlertsHere()),
+    ],
+)
+def test_every_command_is_understood_in_both_languages(text, command):
+    """
+    Case, white space and composed or decomposed letters make no difference.
+    """
+    assert command == parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unblock [jane@contoso.com](mailto:jane@contoso.com)",
+        "unblock [Jane](mailto:jane%40contoso.com?subject=hi)",
+        'unblock <a href="mailto:jane@contoso.com">jane@contoso.com</a>',
+        "unblock <a href='mailto:jane@contoso.com' title=\"x\">Jane</a>",
+        "unblock mailto:jane@contoso.com",
+        "unblock jane@contoso.com<mailto:jane@contoso.com>",
+        "unblock Jane Doe <jane@contoso.com>",
+        'unblock "jane@contoso.com"',
+        "unblock jane@contoso.com, please.",
+        "unblock ja\u200bne@con\u00adtoso.com\u200e",
+        "<at>Unblock</at> unblock jane@contoso.com",
+        "@Unblock unblock jane@contoso.com",
+        "@Unblock Bot unblock jane@contoso.com",
+        "unblock <at>jane@contoso.com</at>",
+    ],
+)
+def test_an_address_is_read_however_teams_dresses_it(text):
+    """
+    Links, mentions, angle brackets and invisible characters around an address are not part of it.
+    """
+    assert Unblock(MAIL) == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("unblock jane please!", "jane"),
+        ("please unblock jane", "jane"),
+        ("can you unblock jane? thank you!!", "jane"),
+        ("kan du avblockera jane, tack så mycket", "jane"),
+        ("hej, snälla avblockera jane", "jane"),
+        ("UNBLOCK JANE PLEASE", "JANE"),
+        ("unblock Jane, Please", "Jane"),
+        ("avblockera Anna Tack", "Anna Tack"),
+        ('avblockera "anna tack" tack', "anna tack"),
+        ("unblock “Dr. No.”", "Dr. No."),
+        ("unblock 'jane'", "jane"),
+        ("unblock O'Brien", "O'Brien"),
+        ("unblock @Jane Doe", "@Jane Doe"),
+    ],
+)
+def test_polite_words_are_not_part_of_the_name(text, target):
+    """
+    They are left out unless they look like a surname or stand in quotes.
+    """
+    assert Unblock(target) == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("unblock", Incomplete(Verb.UNBLOCK, "target")),
+        ("avblockera tack", Incomplete(Verb.UNBLOCK, "target")),
+        ('unblock ""', Incomplete(Verb.UNBLOCK, "target")),
+        ("unblock " + "x" * (MAX_TARGET + 1), Incomplete(Verb.UNBLOCK, "target_too_long")),
+        ("status " + "x" * (MAX_TARGET + 1), Incomplete(Verb.STATUS, "target_too_long")),
+        ("case", Incomplete(Verb.CASE, "case_id")),
+        ("case x1", Incomplete(Verb.CASE, "case_id")),
+        ("avbryt ärende", Incomplete(Verb.CANCEL, "case_id")),
+        ("cancel the second one", Incomplete(Verb.CANCEL, "case_id")),
+    ],
+)
+def test_a_command_without_its_argument_says_what_is_missing(text, command):
+    """
+    Half a command is answered with what is needed, not with silence or a guess.
+    """
+    assert command == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "suggestion"),
+    [
+        ("unblok jane", "unblock jane"),
+        ("unlbock jane doe", "unblock jane doe"),
+        ("avblokera jane", "avblockera jane"),
+        ("caes", "cases"),
+        ("hlep", "help"),
+        ("approval here", "approvals here"),
+        ("@Unblock unblok jane", "unblock jane"),
+        ("block jane", None),
+        ("blockera jane", None),
+        ("what is going on", None),
+        ("xyzzy", None),
+        ("@", None),
+    ],
+)
+def test_a_near_miss_suggests_the_whole_line(text, suggestion):
+    """
+    A slip of the finger is recognised, but never acted on; the opposite of a command is no slip.
+    """
+    command = parse(text)
+
+    assert isinstance(command, Unknown)
+    assert suggestion == command.suggestion
+
+
+# --- properties ------------------------------------------------------------------------------------------------------
+
+PIECES = [
+    "unblock",
+    "häv",
+    "blockeringen",
+    "för",
+    "case",
+    "#ab12",
+    "tack",
+    "please",
+    "@",
+    "<at>",
+    "</at>",
+    "<a href=",
+    "<",
+    ">",
+]
+PIECES += [
+    "mailto:",
+    "[a](mailto:b)",
+    "(",
+    ")",
+    "[",
+    "]",
+    '"',
+    "“",
+    "”",
+    "?",
+    ".",
+    "\u200b",
+    "\ud800",
+    "\x00",
+    " ",
+    "\n",
+    "ä",
+    "a\u0308",
+]
+LETTER = st.characters(categories=["Lu", "Ll", "Lo"], exclude_characters="ªº")
+NAME_PART = st.from_regex(r"[A-ZÅÄÖØÉ][a-zåäöøé]{1,12}([-'][A-Z][a-z]{1,8})?", fullmatch=True)
+NAMES = st.lists(NAME_PART, min_size=1, max_size=4).map(" ".join)
+ALIASES = st.from_regex(r"[a-z][a-z0-9._+-]{0,20}[a-z0-9](@[a-z0-9-]{1,20}\.(com|se))?", fullmatch=True)
+CASE_IDS = st.from_regex(r"[A-Z0-9]{4,12}", fullmatch=True)
+POLITE = {phrase for vocabulary in LANGUAGES.values() for phrase in vocabulary.polite}
+
+
+def whole(target: str) -> bool:
+    """Whether a name cannot be taken for words around it."""
+    return not any(target.casefold().split()[-1] == phrase.split()[-1] for phrase in POLITE)
+
+
+TARGETS = st.one_of(NAMES, ALIASES, st.uuids().map(str)).filter(whole)
+COMMANDS: st.SearchStrategy[Command] = st.one_of(
+    st.builds(Unblock, TARGETS),
+    st.builds(Status, st.none() | TARGETS),
+    st.builds(ShowCase, CASE_IDS),
+    st.builds(Cancel, CASE_IDS),
+    st.sampled_from([Cases(), Help(), ApprovalsHere(), AlertsHere()]),
+)
+
+
+@given(
+    st.one_of(
+        st.text(), st.lists(st.sampled_from(PIECES)).map("".join), st.lists(st.sampled_from(PIECES)).map(" ".join)
+    )
+)
+def test_parse_never_raises(text):
+    """
+    Whatever is typed is some command, and what it carries is short, visible and storable.
+    """
+    command = parse(text)
+
+    target = getattr(command, "target", None) or ""
+    assert len(target) <= MAX_TARGET
+    assert target.encode() == target.encode("utf-8", "strict") and target.isprintable()
+
+
+@given(COMMANDS, st.sampled_from(sorted(LANGUAGES)))
+def test_what_we_say_to_type_is_understood(command, language):
+    """
+    Every command in every language comes back as itself.
+    """
+    assert command == parse(spell(command, language))
+
+
+@given(TARGETS, st.sampled_from(sorted(LANGUAGES)), st.sampled_from(["", "!", " please", ", tack!", " ", "\n"]))
+def test_a_sane_name_is_kept_exactly(target, language, ending):
+    """
+    Names, aliases, addresses and object ids reach the directory as they were typed.
+    """
+    for phrase in LANGUAGES[language].phrases[Verb.UNBLOCK]:
+        assert Unblock(target) == parse(f"{phrase} {target}{ending}")
+
+
+@given(st.text(LETTER, min_size=1, max_size=40).filter(whole))
+def test_a_name_may_be_in_any_script(name):
+    """
+    Letters of every script survive, in composed form.
+    """
+    command = parse(f'unblock "{name}"')
+
+    assert isinstance(command, Unblock)
+    assert len(command.target) <= len(name) * 4 and command.target.strip()
+
+
+def test_every_language_has_every_command():
+    """
+    A language that lacks a command would leave its speakers without it.
+    """
+    for vocabulary in LANGUAGES.values():
+        assert set(Verb) == set(vocabulary.phrases)
+        assert all(phrases and vocabulary.polite for phrases in vocabulary.phrases.values())
