@@ -35,9 +35,20 @@ class BotError(Exception):
         super().__init__(self.key, params)
         self.params = params
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors survive being stored by DBOS, whatever arguments their class takes."""
+        return _restored, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         details = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
         return f"{self.key} ({details})" if details else self.key
+
+
+def _restored(kind: type[BotError], arguments: tuple[object, ...], fields: dict[str, object]) -> BotError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(fields)
+    return error
 
 
 class UserError(BotError):

@@ -43,6 +43,9 @@ def _upgrade(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
         connection.commit()
+    else:
+        # Kept in the file. Set here alone: it needs the database to itself for a moment, and fails instead of waiting.
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     command.upgrade(config, "head")
     connection.commit()
     if connection.dialect.name == "postgresql":

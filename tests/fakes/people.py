@@ -17,8 +17,8 @@ def oid(number: int) -> str:
 
 def person(number: int, name: str, **fields: object) -> DirectoryUser:
     """An ordinary member of the tenant."""
-    values = {"account_enabled": True, "user_type": "Member", **fields}
-    return DirectoryUser(oid=oid(number), upn=f"{name.lower()}@contoso.com", display_name=name, **values)
+    values = {"account_enabled": True, "user_type": "Member", "display_name": name, **fields}
+    return DirectoryUser(oid=oid(number), upn=f"{name.lower()}@contoso.com", **values)
 
 
 ALEX = person(1, "Alex")

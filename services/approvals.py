@@ -1,0 +1,149 @@
+"""
+Who may decide, in time, exactly once.
+
+A prompt is a row with a one-shot claim, stored before it is posted. A decision is one transaction that finds the prompt
+pending or does not: of two clicks at the same moment, one decides and the other is shown what is true now. What was
+approved is the hash of the exact action list; a case whose list has another hash cannot be approved by that prompt.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.access import Access
+from services.audit import NewEntry, Tag, note
+from services.cases import (
+    Actor,
+    Approval,
+    ApprovalPurpose,
+    ApprovalState,
+    Case,
+    CaseState,
+    plan_hash,
+    say,
+)
+from services.errors import AlreadyDecided, NotAllowed, PromptOutdated
+from services.ports import Clock
+from services.store import Store
+
+#: A reason is shown on cards and kept for good, so it is cut to what fits there.
+MAX_REASON_LENGTH = 500
+
+
+@dataclass(frozen=True)
+class DecideApproval:
+    """An on-call person pressed a button. `claim` comes from the card and is only a pointer; `by` from the token."""
+
+    claim: str
+    by: Actor
+    granted: bool
+    reason: str = ""
+
+
+def new_approval(case: Case, purpose: ApprovalPurpose, *, at: datetime, wait: timedelta) -> Approval:
+    """A prompt for the case's plan as it stands now."""
+    return Approval(
+        prompt_id=uuid.uuid4().hex,
+        claim=secrets.token_urlsafe(24),
+        case_id=case.case_id,
+        purpose=purpose,
+        plan_hash=plan_hash(case.actions),
+        asked_at=at,
+        expires_at=at + wait,
+    )
+
+
+class Approvals:
+    """Decides prompts. Telling the waiting workflow is the caller's business, after the decision is stored."""
+
+    def __init__(self, store: Store, access: Access, clock: Clock) -> None:
+        self._store = store
+        self._access = access
+        self._clock = clock
+
+    async def prompt_of(self, claim: str) -> tuple[Case, Approval]:
+        """The case and prompt behind a button. Raises CaseNotFound."""
+        case, prompt_id = await self._store.case_of_claim(claim)
+        return case, next(a for a in case.approvals if a.prompt_id == prompt_id)
+
+    async def decide(self, order: DecideApproval) -> Case:
+        """
+        Record one decision; the case as it is afterwards. The same person's repeated decision is that decision.
+
+        Raises NotAllowed (and records the refusal), AlreadyDecided, PromptOutdated, CaseNotFound.
+        """
+        case, prompt = await self.prompt_of(order.claim)
+        try:
+            await self._access.check_approver(order.by, case)
+            _check_second_person(order, case, prompt)
+        except NotAllowed as refusal:
+            details = {"prompt_id": prompt.prompt_id, "reason": refusal.reason, "granted": order.granted}
+            await self._store.record(note(Tag.CLICK_REFUSED, case.case_id, order.by, **details))
+            raise
+        now = self._clock.now()
+        return await self._store.change_case(case.case_id, lambda case: decided(case, prompt.prompt_id, order, now))
+
+
+def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) -> tuple[Case, list[NewEntry]]:
+    """The case with the decision in it. Pure; raises AlreadyDecided and PromptOutdated."""
+    prompt = next(a for a in case.approvals if a.prompt_id == prompt_id)
+    wanted = ApprovalState.GRANTED if order.granted else ApprovalState.DENIED
+    if prompt.state is wanted and prompt.decided_by is not None and prompt.decided_by.user_oid == order.by.user_oid:
+        return case, []
+    if prompt.state in (ApprovalState.GRANTED, ApprovalState.DENIED):
+        raise AlreadyDecided(case_id=case.case_id)
+    if prompt.state is not ApprovalState.PENDING or prompt.expires_at <= now:
+        raise PromptOutdated(case_id=case.case_id)
+    if prompt.plan_hash != plan_hash(case.actions):
+        raise PromptOutdated(case_id=case.case_id)
+    reason = order.reason.strip()[:MAX_REASON_LENGTH]
+    settled = prompt.model_copy(update={"state": wanted, "decided_by": order.by, "decided_at": now, "reason": reason})
+    entry = note(
+        _tag(prompt.purpose, order.granted),
+        case.case_id,
+        order.by,
+        prompt_id=prompt_id,
+        plan_hash=prompt.plan_hash,
+        reason=reason,
+    )
+    return _moved(case.with_approval(settled), prompt.purpose, order, reason, now), [entry]
+
+
+def _moved(case: Case, purpose: ApprovalPurpose, order: DecideApproval, reason: str, now: datetime) -> Case:
+    """Where the decision takes the case. A refused override leaves the lock as it was."""
+    if purpose is ApprovalPurpose.OVERRIDE:
+        return case.moved(CaseState.UNBLOCKING, now, outcome=None) if order.granted else case
+    if order.granted:
+        return case.moved(CaseState.CONTAINING, now)
+    why = (
+        say("outcome.denied_because", who=order.by.name, reason=reason)
+        if reason
+        else say("outcome.denied", who=order.by.name)
+    )
+    return case.moved(CaseState.DENIED, now, outcome=why)
+
+
+def _tag(purpose: ApprovalPurpose, granted: bool) -> Tag:
+    if not granted:
+        return Tag.APPROVAL_DENIED
+    return Tag.CASE_OVERRIDDEN if purpose is ApprovalPurpose.OVERRIDE else Tag.APPROVAL_GRANTED
+
+
+def _check_second_person(order: DecideApproval, case: Case, prompt: Approval) -> None:
+    """Who approved the plan cannot also lift the lock that the plan's outcome has put on."""
+    if prompt.purpose is not ApprovalPurpose.OVERRIDE or not order.granted:
+        return
+    approvers = {a.decided_by.user_oid for a in case.approvals if a.decided_by and a.state is ApprovalState.GRANTED}
+    if prompt.state is ApprovalState.PENDING and order.by.user_oid in approvers:
+        raise NotAllowed("same_approver")
+
+
+def settled_without_decision(case: Case, state: ApprovalState, now: datetime) -> Case:
+    """The case with its pending prompts expired, cancelled or superseded."""
+    for prompt in case.approvals:
+        if prompt.state is ApprovalState.PENDING:
+            case = case.with_approval(prompt.model_copy(update={"state": state, "decided_at": now}))
+    return case

@@ -1,0 +1,293 @@
+"""
+What people can order: open a case, choose an account, decide, cancel, tick. One command, one handler, one answer.
+
+*Who* is always an `Actor` from the verified token. A handler writes down, tells the workflow, and hands back the case
+as it is now; what goes on after that reaches people through the Notifier.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from services.access import Access
+from services.approvals import Approvals, DecideApproval, settled_without_decision
+from services.audit import NewEntry, Tag, note
+from services.cases import (
+    CANCELLABLE_STATES,
+    Actor,
+    ApprovalState,
+    Case,
+    CaseState,
+    PreventionState,
+    Subject,
+    say,
+)
+from services.errors import BadInput, NotAllowed, WrongState
+from services.identification import Identified, SenderList, SubjectDirectory, identify
+from services.ports import Clock, Notifier
+from services.remediation import Remediation
+from services.store import Store
+
+#: Letters and digits that cannot be taken for one another when somebody reads an id out over the telephone.
+_ID_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+_ID_LENGTH = 6
+
+#: Names under which an admin's choices are kept.
+APPROVALS_CONVERSATION = "approvals_conversation"
+ALERTS_CONVERSATION = "alerts_conversation"
+
+
+@dataclass(frozen=True)
+class OpenCase:
+    by: Actor
+    query: str
+
+
+@dataclass(frozen=True)
+class ChooseAccount:
+    by: Actor
+    case_id: str
+    user_oid: str
+
+
+@dataclass(frozen=True)
+class CancelCase:
+    by: Actor
+    case_id: str
+
+
+@dataclass(frozen=True)
+class TickItems:
+    """The manual prevention items that are done; the manual ones that are not named are taken as not done."""
+
+    by: Actor
+    case_id: str
+    item_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SetConversation:
+    by: Actor
+    #: APPROVALS_CONVERSATION or ALERTS_CONVERSATION.
+    name: str
+    conversation_id: str
+
+
+class Casework:
+    """The handlers. Every one raises UserErrors that name a text."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        access: Access,
+        approvals: Approvals,
+        remediation: Remediation,
+        notifier: Notifier,
+        directory: SubjectDirectory,
+        senders: SenderList,
+        tenant_id: str,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._access = access
+        self._approvals = approvals
+        self._remediation = remediation
+        self._notifier = notifier
+        self._directory = directory
+        self._senders = senders
+        self._tenant_id = tenant_id
+
+    # --- orders ---
+
+    async def open_case(self, order: OpenCase) -> Case:
+        """
+        A new case, stored and not begun: post its card, then call `begin`. Who the account is, the workflow finds out.
+
+        Raises NotAllowed (recorded) for everybody who is not a requester.
+        """
+        await self._only_requesters(order.by, query=order.query)
+        now = self._clock.now()
+        case = Case(
+            case_id="".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH)),
+            tenant_id=self._tenant_id,
+            state=CaseState.IDENTIFYING,
+            query=order.query,
+            requester=order.by,
+            opened_at=now,
+            changed_at=now,
+        )
+        return await self._store.open_case(case, [note(Tag.CASE_OPENED, case.case_id, order.by, query=order.query)])
+
+    async def begin(self, case_id: str) -> None:
+        """Let the workflow of a stored case run. Safe to repeat."""
+        await self._remediation.start(case_id)
+
+    async def choose_account(self, order: ChooseAccount) -> Case:
+        """The requester says which of several accounts was meant."""
+        await self._only_requesters(order.by)
+
+        def choose(case: Case) -> tuple[Case, list[NewEntry]]:
+            chosen = _candidate(case, order.user_oid)
+            if case.subject == chosen:
+                return case, []
+            moved = case.moved(CaseState.IDENTIFYING, self._clock.now(), subject=chosen, candidates=())
+            return moved, [note(Tag.CASE_CHOSEN, case.case_id, order.by, upn=chosen.upn, user_oid=chosen.user_oid)]
+
+        return await self._changed(order.case_id, choose)
+
+    async def decide_approval(self, order: DecideApproval) -> Case:
+        """Approve, deny or override. See `Approvals.decide` for what it raises."""
+        case = await self._approvals.decide(order)
+        await self._tell(case.case_id)
+        return case
+
+    async def cancel_case(self, order: CancelCase) -> Case:
+        """
+        Call a case off while nothing was changed yet. The requester may, and so may whoever could approve it.
+
+        Raises WrongState once the containment has begun, CaseNotFound, NotAllowed.
+        """
+        case = await self._store.case(order.case_id)
+        if order.by.user_oid == case.requester.user_oid:
+            await self._access.check_requester(order.by)
+        else:
+            await self._access.check_approver(order.by, case)
+
+        def cancel(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.state is CaseState.CANCELLED:
+                return case, []
+            if case.state not in CANCELLABLE_STATES:
+                raise WrongState(case_id=case.case_id, state=case.state.value)
+            now = self._clock.now()
+            prompts = settled_without_decision(case, ApprovalState.CANCELLED, now)
+            moved = prompts.moved(CaseState.CANCELLED, now, outcome=say("outcome.cancelled", who=order.by.name))
+            return moved, [note(Tag.CASE_CANCELLED, case.case_id, order.by)]
+
+        return await self._changed(order.case_id, cancel)
+
+    async def tick_items(self, order: TickItems) -> Case:
+        """Record which of the things that only a person can do are done, by whom and when."""
+        await self.case_for(order.by, order.case_id)
+
+        def tick(case: Case) -> tuple[Case, list[NewEntry]]:
+            manual = [i for i in case.prevention if i.state in (PreventionState.TODO, PreventionState.TICKED)]
+            unknown = set(order.item_ids) - {item.item_id for item in manual}
+            if unknown:
+                raise BadInput(what=", ".join(sorted(unknown)))
+            entries: list[NewEntry] = []
+            for item in manual:
+                done = item.item_id in order.item_ids
+                if done == (item.state is PreventionState.TICKED):
+                    continue
+                entries.append(
+                    note(
+                        Tag.PREVENTION_TICKED if done else Tag.PREVENTION_UNTICKED,
+                        case.case_id,
+                        order.by,
+                        item=item.item_id,
+                    )
+                )
+                ticked = {"state": PreventionState.TICKED, "ticked_by": order.by, "ticked_at": self._clock.now()}
+                unticked = {"state": PreventionState.TODO, "ticked_by": None, "ticked_at": None}
+                case = case.with_prevention(item.model_copy(update=ticked if done else unticked))
+            return case, entries
+
+        return await self._changed(order.case_id, tick)
+
+    async def set_conversation(self, order: SetConversation) -> None:
+        """Keep where prompts or alerts go. Admins only."""
+        await self._access.check_admin(order.by)
+        entry = note(Tag.CONVERSATION_SET, None, order.by, name=order.name, conversation_id=order.conversation_id)
+        await self._store.choose(order.name, order.conversation_id, entry)
+
+    # --- questions ---
+
+    async def may_read(self, who: Actor) -> None:
+        """Requesters, approvers and admins may read cases; raises NotAllowed for everybody else."""
+        for check in (self._access.check_requester, self._access.check_admin, self._access.check_listed_approver):
+            try:
+                return await check(who)
+            except NotAllowed as refusal:
+                last = refusal
+        raise last
+
+    async def is_requester(self, who: Actor) -> bool:
+        """Whether to offer the commands that only requesters may use."""
+        try:
+            await self._access.check_requester(who)
+        except NotAllowed:
+            return False
+        return True
+
+    async def case_for(self, who: Actor, case_id: str) -> Case:
+        """
+        The case, or the one that it joined, for somebody who may read it.
+
+        Never for its subject: whoever has taken the account over would read along. Raises CaseNotFound, NotAllowed.
+        """
+        await self.may_read(who)
+        case = await self._store.case(case_id)
+        if case.joined_to:
+            case = await self._store.case(case.joined_to)
+        _not_the_subject(who, case)
+        return case
+
+    async def cases_for(self, who: Actor) -> list[Case]:
+        """The newest cases that are open or got as far as an account, without those about the reader's own."""
+        await self.may_read(who)
+        cases = await self._store.cases(limit=20)
+        return [c for c in cases if (c.subject is not None or c.is_open) and not _is_subject(who, c)]
+
+    async def last_case_of(self, who: Actor, query: str) -> tuple[Case | None, Identified]:
+        """The newest case of the account that `query` names, and who that is."""
+        await self.may_read(who)
+        identified = await identify(query, self._directory, self._senders)
+        if identified.subject is None:
+            return None, identified
+        case = await self._store.last_case_of(self._tenant_id, identified.subject.user_oid)
+        if case is not None:
+            _not_the_subject(who, case)
+        return case, identified
+
+    # --- inside ---
+
+    async def _changed(self, case_id: str, change) -> Case:
+        before = await self._store.case(case_id)
+        case = await self._store.change_case(case_id, change)
+        if case.version != before.version:
+            await self._tell(case_id)
+        return case
+
+    async def _tell(self, case_id: str) -> None:
+        await self._notifier.case_changed(case_id)
+        await self._remediation.tell(case_id)
+
+    async def _only_requesters(self, who: Actor, **details: object) -> None:
+        try:
+            await self._access.check_requester(who)
+        except NotAllowed as refusal:
+            await self._store.record(note(Tag.REQUEST_REFUSED, None, who, reason=refusal.reason, **details))
+            raise
+
+
+def _is_subject(who: Actor, case: Case) -> bool:
+    return case.subject is not None and case.subject.user_oid == who.user_oid
+
+
+def _not_the_subject(who: Actor, case: Case) -> None:
+    if _is_subject(who, case):
+        raise NotAllowed("subject")
+
+
+def _candidate(case: Case, user_oid: str) -> Subject:
+    if case.state is CaseState.IDENTIFYING and case.subject is not None and case.subject.user_oid == user_oid:
+        return case.subject
+    if case.state is not CaseState.CHOOSING:
+        raise WrongState(case_id=case.case_id, state=case.state.value)
+    for candidate in case.candidates:
+        if candidate.user_oid == user_oid:
+            return candidate
+    raise BadInput(what="account")

@@ -1,0 +1,580 @@
+"""
+The three steps, durable: 1 investigate and contain, 2 unblock, 3 prevent.
+
+`Remediation.remediate` is the whole job, top to bottom. Each `_step` is written down by DBOS when it ends, so a program
+that was killed goes on after the last one. A step may run twice (killed between acting and being written down),
+therefore every step reads before it acts. What the steps find out is kept in our own tables; a step hands back one
+small word and never a secret, because DBOS stores what steps return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import structlog
+from dbos import DBOS, SetWorkflowID
+
+from services.access import Access
+from services.approvals import new_approval, settled_without_decision
+from services.audit import NewEntry, Tag, note
+from services.cases import (
+    OPEN_STATES,
+    Action,
+    ActionState,
+    Approval,
+    ApprovalPurpose,
+    ApprovalState,
+    Case,
+    CaseState,
+    Finding,
+    PreventionItem,
+    Subject,
+    Text,
+    Verdict,
+    say,
+)
+from services.clients.graph_models import DirectoryUser
+from services.errors import ServiceError, StaleVersion
+from services.identification import Identified, SenderList, SubjectDirectory, identify, settled
+from services.ports import Clock, Notifier
+from services.store import Store
+from services.unblocking import RestrictedList, Unblocking, diagnose, unblock_action, why_nothing_to_do, why_unreadable
+
+log = structlog.get_logger()
+
+#: Something happened that the waiting workflow should look at; what, stands in the case.
+NEWS = "news"
+#: The longest that a waiting workflow goes without looking at its case, should news get lost.
+LOOK_EVERY_S = 60.0
+CHOICE_TIMEOUT = timedelta(hours=1)
+LOCK_TIMEOUT = timedelta(hours=24)
+#: A change that failed is tried again this often while the case is locked; then it is left to people.
+RETRIES_WHILE_LOCKED = 3
+
+
+class Directory(SubjectDirectory, Protocol):
+    async def get_user(self, id_or_upn: str) -> DirectoryUser: ...
+
+
+class Exchange(RestrictedList, SenderList, Protocol): ...
+
+
+class Investigation(Protocol):
+    async def run(self, case: Case, on_finding: Callable[[Finding], Awaitable[None]]) -> tuple[Finding, ...]: ...
+
+
+class Containment(Protocol):
+    async def carry_out(self, case: Case, action: Action) -> Action: ...
+
+
+class Prevention(Protocol):
+    async def check(self, case: Case) -> tuple[PreventionItem, ...]: ...
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long things may take. All in seconds but the approval's wait."""
+
+    approval_wait: timedelta
+    verify_interval_s: float
+    verify_timeout_s: float
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Everything that the remediation works with, built once in `app.py`."""
+
+    store: Store
+    clock: Clock
+    notifier: Notifier
+    access: Access
+    directory: Directory
+    exchange: Exchange
+    investigation: Investigation
+    decide: Callable[[Sequence[Finding]], Verdict]
+    propose: Callable[[Case], tuple[Action, ...]]
+    containment: Containment
+    prevention: Prevention
+    timing: Timing
+
+
+class Remediation:
+    """One per process. Cases are started with `start`; clicks and texts reach a waiting case with `tell`."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._store = tools.store
+        self._unblocking = Unblocking(tools.exchange, tools.clock)
+        self._running: set[asyncio.Task[Any]] = set()
+
+    # --- the job -----------------------------------------------------------------------------------------------------
+
+    async def remediate(self, case_id: str) -> str:
+        """From the message to the proof; the state in which the case ended."""
+        try:
+            if await self._identify(case_id) and await self._investigate(case_id):
+                if await self._ask(case_id) and await self._contain(case_id):
+                    if await self._unblock(case_id) and await self._verify(case_id):
+                        await self._prevent(case_id)
+        except Exception as error:  # the outermost loop: a case must never be left hanging
+            log.exception("remediation_failed", case_id=case_id, error=type(error).__name__)
+            await self._step("give_up", self._give_up, case_id)
+        return await self._step("end", self._end, case_id)
+
+    async def _identify(self, case_id: str) -> bool:
+        """Step 1, first half: whose account it is and what blocks it."""
+        found = await self._step("identify", self._find_subject, case_id)
+        if found == CaseState.CHOOSING:
+            found = await self._wait_while(CaseState.CHOOSING, case_id)
+            if found == CaseState.IDENTIFYING:
+                found = await self._step("identify_chosen", self._find_subject, case_id)
+        return found == CaseState.INVESTIGATING
+
+    async def _investigate(self, case_id: str) -> bool:
+        """Step 1: is it compromised? Ends with a verdict, a plan and a prompt that is ready to be posted."""
+        await self._step("investigate", self._read_signals, case_id)
+        return await self._step("propose", self._conclude, case_id) == CaseState.AWAITING_APPROVAL
+
+    async def _ask(self, case_id: str) -> bool:
+        """The on-call decides, or time does."""
+        await self._step("post_prompt", self._post_prompt, case_id)
+        return await self._wait_while(CaseState.AWAITING_APPROVAL, case_id) == CaseState.CONTAINING
+
+    async def _contain(self, case_id: str) -> bool:
+        """Step 1, second half: the attacker out, each change proven. What is not proven keeps step 2 locked."""
+        for action_id in await self._step("plan", self._containment_ids, case_id):
+            await self._step(f"contain:{action_id}", self._carry_out, case_id, action_id)
+        if await self._step("lock", self._lock_or_go_on, case_id) == CaseState.LOCKED:
+            await self._step("post_override", self._post_prompt, case_id)
+            return await self._wait_while(CaseState.LOCKED, case_id) == CaseState.UNBLOCKING
+        return True
+
+    async def _unblock(self, case_id: str) -> bool:
+        """Step 2: remove exactly that entry from the list."""
+        waited_s = 0.0
+        while await self._step("unblock", self._remove_entry, case_id) == CaseState.UNBLOCKING:
+            if waited_s >= self._tools.timing.verify_timeout_s:
+                await self._step("unblock_given_up", self._entry_remains, case_id)
+                return False
+            await DBOS.sleep_async(self._tools.timing.verify_interval_s)
+            waited_s += self._tools.timing.verify_interval_s
+        return True
+
+    async def _verify(self, case_id: str) -> bool:
+        """Step 2, proven: read the list again until the entry is gone."""
+        waited_s = 0.0
+        while await self._step("verify", self._look_for_entry, case_id) == CaseState.VERIFYING:
+            if waited_s >= self._tools.timing.verify_timeout_s:
+                await self._step("verify_given_up", self._entry_remains, case_id)
+                return False
+            await DBOS.sleep_async(self._tools.timing.verify_interval_s)
+            waited_s += self._tools.timing.verify_interval_s
+        return await self._step("verified", self._state, case_id) == CaseState.UNBLOCKED
+
+    async def _prevent(self, case_id: str) -> None:
+        """Step 3: what keeps it from happening again, checked against the tenant."""
+        await self._step("prevent", self._check_prevention, case_id)
+
+    # --- starting, telling, waiting ----------------------------------------------------------------------------------
+
+    def take_charge(self) -> None:
+        """Be the one that this process's workflows run on. To be called before DBOS is launched and recovers any."""
+        global _in_charge
+        _in_charge = self
+
+    async def stop(self) -> None:
+        """
+        Let go of every case that is under way, before the program ends.
+
+        To DBOS this is no different from a killed process: the next start takes the cases up at their last step.
+        """
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def start(self, case_id: str) -> None:
+        """Begin with a case that is stored already. Safe to repeat: a case has one workflow, named like it."""
+        with SetWorkflowID(case_id):
+            await DBOS.start_workflow_async(remediation, case_id)
+
+    async def run(self, case_id: str) -> str:
+        """`remediate`, so that `stop` can end it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            return await self.remediate(case_id)
+        finally:
+            self._running.discard(task)
+
+    async def tell(self, case_id: str) -> None:
+        """The case has moved by a click or a text: let its workflow look at once. Repeats do no harm."""
+        await DBOS.send_async(case_id, None, topic=NEWS)
+
+    async def take_up_open_cases(self) -> None:
+        """After a start: cases whose workflow never began, and decisions whose news was lost on the way."""
+        for case in await self._store.cases(open_only=True, limit=1000):
+            if await DBOS.get_workflow_status_async(case.case_id) is None:
+                await self.start(case.case_id)
+            else:
+                await self.tell(case.case_id)
+
+    async def _wait_while(self, state: CaseState, case_id: str) -> str:
+        """Wait until the case has left the state, by news or by time; the state that it is in then."""
+        looks = 0
+        while True:
+            seen, wait_s = await self._step(f"look:{state.value}", self._look, case_id, state.value, looks)
+            if seen != state:
+                return seen
+            await DBOS.recv_async(NEWS, timeout_seconds=min(wait_s, LOOK_EVERY_S))
+            looks += 1
+
+    async def _step(self, name: str, function: Callable[..., Awaitable], *arguments: object):
+        return await DBOS.run_step_async({"name": name}, function, *arguments)
+
+    async def _change(self, case_id: str, change: Callable[[Case], tuple[Case, Sequence[NewEntry]]]) -> Case:
+        case = await self._store.change_case(case_id, change)
+        await self._tools.notifier.case_changed(case_id)
+        return case
+
+    # --- the steps: each reads before it acts ------------------------------------------------------------------------
+
+    async def _find_subject(self, case_id: str) -> str:
+        case = await self._store.case(case_id)
+        if case.state is not CaseState.IDENTIFYING:
+            return case.state
+        try:
+            identified = await self._identified(case)
+        except ServiceError as error:
+            return await self._nothing_to_do(case_id, say("outcome.directory_unreadable", why=why_unreadable(error)))
+        if identified.candidates:
+            return (await self._change(case_id, lambda case: self._ask_which(case, identified.candidates))).state
+        if identified.refusal is not None or identified.subject is None:
+            return await self._nothing_to_do(case_id, identified.refusal, identified.subject)
+        return await self._diagnose(case, identified.subject)
+
+    async def _identified(self, case: Case) -> Identified:
+        if case.subject is not None:  # chosen on the card
+            return settled(await self._tools.directory.get_user(case.subject.user_oid))
+        return await identify(case.query, self._tools.directory, self._tools.exchange)
+
+    def _ask_which(self, case: Case, candidates: tuple[Subject, ...]) -> tuple[Case, list[NewEntry]]:
+        return case.moved(CaseState.CHOOSING, self._now(), candidates=candidates), []
+
+    async def _diagnose(self, case: Case, subject: Subject) -> str:
+        if subject.user_oid == case.requester.user_oid:
+            return await self._nothing_to_do(case.case_id, say("outcome.own_account"), subject)
+        running = await self._store.open_case_of(case.tenant_id, subject.user_oid)
+        if running is not None and running.case_id != case.case_id:
+            return await self._join(case.case_id, running.case_id, subject)
+        block = await diagnose(subject, await self._addresses(subject), self._tools.exchange)
+        outcome = why_nothing_to_do(block, subject)
+        entry = note(
+            Tag.CASE_IDENTIFIED, case.case_id, None, upn=subject.upn, user_oid=subject.user_oid, block=block.kind.value
+        )
+        state = CaseState.NOTHING_TO_DO if outcome else CaseState.INVESTIGATING
+        try:
+            changed = await self._change(
+                case.case_id,
+                lambda case: (
+                    case.moved(state, self._now(), subject=subject, block=block, outcome=outcome, candidates=()),
+                    [entry],
+                ),
+            )
+        except StaleVersion:  # another case for the same account was faster
+            running = await self._store.open_case_of(case.tenant_id, subject.user_oid)
+            return await self._join(case.case_id, running.case_id if running else "", subject)
+        return changed.state
+
+    async def _addresses(self, subject: Subject) -> tuple[str, ...]:
+        """Every address of the account; the restricted list names some entries by address."""
+        try:
+            user = await self._tools.directory.get_user(subject.user_oid)
+        except ServiceError:
+            return (subject.mail,) if subject.mail else ()
+        return tuple(sorted(user.addresses))
+
+    async def _join(self, case_id: str, other_id: str, subject: Subject) -> str:
+        outcome = say("outcome.joined", case=other_id, upn=subject.upn)
+        changed = await self._change(
+            case_id,
+            lambda case: (
+                case.moved(CaseState.NOTHING_TO_DO, self._now(), outcome=outcome, joined_to=other_id),
+                [note(Tag.CASE_JOINED, case_id, None, other=other_id)],
+            ),
+        )
+        return changed.state
+
+    async def _nothing_to_do(self, case_id: str, outcome: Text | None, subject: Subject | None = None) -> str:
+        changed = await self._change(
+            case_id,
+            lambda case: (
+                case.moved(
+                    CaseState.NOTHING_TO_DO,
+                    self._now(),
+                    outcome=outcome,
+                    subject=subject or case.subject,
+                    candidates=(),
+                ),
+                [note(Tag.CASE_ENDED, case_id, None, state=CaseState.NOTHING_TO_DO.value, why=_key(outcome))],
+            ),
+        )
+        return changed.state
+
+    async def _read_signals(self, case_id: str) -> None:
+        case = await self._store.case(case_id)
+        if case.state is not CaseState.INVESTIGATING:
+            return
+
+        async def keep(finding: Finding) -> None:
+            await self._change(case_id, lambda case: (case.with_finding(finding), []))
+
+        await self._tools.investigation.run(case, keep)
+
+    async def _conclude(self, case_id: str) -> str:
+        def conclude(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.state is not CaseState.INVESTIGATING:
+                return case, []
+            judged = case.model_copy(update={"verdict": self._tools.decide(case.findings)})
+            planned = judged.model_copy(update={"actions": self._tools.propose(judged)})
+            prompt = new_approval(
+                planned, ApprovalPurpose.REMEDIATION, at=self._now(), wait=self._tools.timing.approval_wait
+            )
+            asked = planned.with_approval(prompt).moved(CaseState.AWAITING_APPROVAL, self._now())
+            return asked, [_verdict_entry(asked), _prompt_entry(asked, prompt)]
+
+        return (await self._change(case_id, conclude)).state
+
+    async def _post_prompt(self, case_id: str) -> None:
+        case = await self._store.case(case_id)
+        prompt = case.pending_approval
+        if prompt is None:
+            return
+        people = await self._tools.access.possible_approvers(case)
+        deliveries = await self._tools.notifier.post_prompt(case_id, prompt.prompt_id, people)
+        if any(delivery.delivered for delivery in deliveries):
+            return
+        problems = [_key(delivery.problem) for delivery in deliveries]
+        entry = note(Tag.PROMPT_UNDELIVERED, case_id, None, prompt_id=prompt.prompt_id, problems=problems)
+        outcome = say("outcome.prompt_undelivered")
+        await self._change(case_id, lambda case: (case.model_copy(update={"outcome": outcome}), [entry]))
+
+    async def _look(self, case_id: str, state: str, looks: int) -> tuple[str, float]:
+        """The state of the case, moved on when its time is up; and for how long it may still wait, in seconds."""
+        if state == CaseState.LOCKED and looks > 0:
+            await self._try_to_settle_lock(case_id, again=looks <= RETRIES_WHILE_LOCKED)
+        case = await self._store.case(case_id)
+        if case.state != state:
+            return case.state, 0.0
+        left_s = (_deadline(case) - self._now()).total_seconds()
+        if left_s > 0:
+            return case.state, left_s
+        return (await self._change(case_id, self._expire)).state, 0.0
+
+    def _expire(self, case: Case) -> tuple[Case, list[NewEntry]]:
+        if case.state not in (CaseState.CHOOSING, CaseState.AWAITING_APPROVAL, CaseState.LOCKED):
+            return case, []
+        outcome = say(f"outcome.expired_{case.state.value}")
+        prompts = settled_without_decision(case, ApprovalState.EXPIRED, self._now())
+        return prompts.moved(CaseState.EXPIRED, self._now(), outcome=outcome), [
+            note(Tag.APPROVAL_EXPIRED, case.case_id, None, state=case.state.value)
+        ]
+
+    async def _containment_ids(self, case_id: str) -> list[str]:
+        return [action.action_id for action in (await self._store.case(case_id)).containment]
+
+    async def _carry_out(self, case_id: str, action_id: str) -> str:
+        """One change, written down before and after."""
+        case = await self._change(case_id, lambda case: self._started(case, action_id))
+        action = await self._tools.containment.carry_out(case, _action(case, action_id))
+        entry = note(_ACTION_TAGS[action.state], case_id, None, action=action_id, outcome=_key(action.outcome))
+        await self._change(case_id, lambda case: (case.with_action(action), [entry]))
+        return action.state
+
+    def _started(self, case: Case, action_id: str) -> tuple[Case, list[NewEntry]]:
+        action = _action(case, action_id)
+        running = action.model_copy(update={"state": ActionState.RUNNING})
+        return case.with_action(running), [
+            note(Tag.ACTION_STARTED, case.case_id, None, action=action_id, kind=action.kind.value, target=action.target)
+        ]
+
+    async def _lock_or_go_on(self, case_id: str) -> str:
+        def move(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.state is not CaseState.CONTAINING:
+                return case, []
+            if case.containment_proven:
+                return case.moved(CaseState.UNBLOCKING, self._now()), []
+            prompt = new_approval(case, ApprovalPurpose.OVERRIDE, at=self._now(), wait=LOCK_TIMEOUT)
+            locked = case.with_approval(prompt).moved(CaseState.LOCKED, self._now(), outcome=say("outcome.locked"))
+            return locked, [note(Tag.CASE_LOCKED, case_id, None, waits_for=_unproven(case))]
+
+        return (await self._change(case_id, move)).state
+
+    async def _try_to_settle_lock(self, case_id: str, *, again: bool) -> None:
+        """
+        Look once more at what waits for a person, who may have done it meanwhile, and with `again` try what failed.
+
+        When all is proven the lock opens by itself.
+        """
+        case = await self._store.case(case_id)
+        if case.state is not CaseState.LOCKED:
+            return
+        for action in case.containment:
+            if action.state is ActionState.WAITING_FOR_PERSON or (again and action.state is not ActionState.PROVEN):
+                settled = await self._tools.containment.carry_out(case, action)
+                await self._change(case_id, lambda case, settled=settled: (case.with_action(settled), []))
+        await self._change(case_id, self._open_lock)
+
+    def _open_lock(self, case: Case) -> tuple[Case, list[NewEntry]]:
+        if case.state is not CaseState.LOCKED or not case.containment_proven:
+            return case, []
+        prompts = settled_without_decision(case, ApprovalState.SUPERSEDED, self._now())
+        return prompts.moved(CaseState.UNBLOCKING, self._now(), outcome=None), [
+            note(Tag.ACTION_PROVEN, case.case_id, None, action="all")
+        ]
+
+    async def _remove_entry(self, case_id: str) -> str:
+        case = await self._store.case(case_id)
+        action = unblock_action(case)
+        if case.state is not CaseState.UNBLOCKING or action is None:
+            return case.state
+        if action.state is not ActionState.RUNNING:
+            await self._change(case_id, lambda case: self._started(case, action.action_id))
+        done = await self._unblocking.carry_out(action)
+
+        def move(case: Case) -> tuple[Case, list[NewEntry]]:
+            entry = note(_ACTION_TAGS[done.state], case_id, None, action=done.action_id, outcome=_key(done.outcome))
+            case = case.with_action(done)
+            if done.state is ActionState.PROPOSED:
+                return case, []
+            if done.state is ActionState.FAILED:
+                return case.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=done.outcome), [entry]
+            return case.moved(CaseState.VERIFYING, self._now(), outcome=None), [entry]
+
+        return (await self._change(case_id, move)).state
+
+    async def _look_for_entry(self, case_id: str) -> str:
+        case = await self._store.case(case_id)
+        action = unblock_action(case)
+        if case.state is not CaseState.VERIFYING or action is None:
+            return case.state
+        if not await self._unblocking.is_gone(str(action.target["sender_address"])):
+            return case.state
+        proven = action.model_copy(update={"state": ActionState.PROVEN, "outcome": say("action.unblock.proven")})
+        entry = note(Tag.UNBLOCK_VERIFIED, case_id, None, sender_address=action.target["sender_address"])
+        return (
+            await self._change(
+                case_id,
+                lambda case: (
+                    case.with_action(proven).moved(CaseState.UNBLOCKED, self._now(), outcome=say("outcome.unblocked")),
+                    [entry],
+                ),
+            )
+        ).state
+
+    async def _entry_remains(self, case_id: str) -> str:
+        def move(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.state not in (CaseState.UNBLOCKING, CaseState.VERIFYING):
+                return case, []
+            outcome = say(f"outcome.entry_remains_{case.state.value}")
+            return case.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=outcome), [
+                note(Tag.UNBLOCK_UNVERIFIED, case_id, None, state=case.state.value)
+            ]
+
+        return (await self._change(case_id, move)).state
+
+    async def _check_prevention(self, case_id: str) -> None:
+        case = await self._store.case(case_id)
+        if case.prevention:
+            return
+        items = await self._tools.prevention.check(case)
+        entry = note(Tag.PREVENTION_CHECKED, case_id, None, items={item.item_id: item.state.value for item in items})
+        await self._change(case_id, lambda case: (case.model_copy(update={"prevention": items}), [entry]))
+
+    async def _give_up(self, case_id: str) -> None:
+        def move(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.state not in OPEN_STATES:
+                return case, []
+            prompts = settled_without_decision(case, ApprovalState.CANCELLED, self._now())
+            return prompts.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=say("outcome.fault")), [
+                note(Tag.CASE_ENDED, case_id, None, state=CaseState.NOT_UNBLOCKED.value, why="outcome.fault")
+            ]
+
+        await self._change(case_id, move)
+
+    async def _end(self, case_id: str) -> str:
+        return (await self._store.case(case_id)).state
+
+    async def _state(self, case_id: str) -> str:
+        return (await self._store.case(case_id)).state
+
+    def _now(self) -> datetime:
+        return self._tools.clock.now()
+
+
+#: DBOS finds a workflow by its name, so the entry is a function of the module; what it works with is set at start-up.
+_in_charge: Remediation | None = None
+
+
+@DBOS.workflow(name="remediation")
+async def remediation(case_id: str) -> str:
+    """The workflow that DBOS starts, and takes up again after a restart. Its id is the case's."""
+    assert _in_charge is not None, "take_charge() comes before DBOS.launch()"
+    return await _in_charge.run(case_id)
+
+
+_ACTION_TAGS = {
+    ActionState.PROVEN: Tag.ACTION_PROVEN,
+    ActionState.DONE: Tag.ACTION_DONE,
+    ActionState.FAILED: Tag.ACTION_FAILED,
+    ActionState.WAITING_FOR_PERSON: Tag.ACTION_WAITS,
+    ActionState.PROPOSED: Tag.ACTION_WAITS,
+}
+
+
+def _action(case: Case, action_id: str) -> Action:
+    return next(action for action in case.actions if action.action_id == action_id)
+
+
+def _unproven(case: Case) -> list[str]:
+    return [action.action_id for action in case.containment if action.state is not ActionState.PROVEN]
+
+
+def _key(text: Text | None) -> str:
+    return text.key if text else ""
+
+
+def _deadline(case: Case) -> datetime:
+    """When the case stops waiting in its present state."""
+    if case.state is CaseState.CHOOSING:
+        return case.opened_at + CHOICE_TIMEOUT
+    prompts: list[Approval] = [a for a in case.approvals if a.purpose is _PURPOSE_OF[case.state]]
+    return prompts[-1].expires_at
+
+
+_PURPOSE_OF = {
+    CaseState.AWAITING_APPROVAL: ApprovalPurpose.REMEDIATION,
+    CaseState.LOCKED: ApprovalPurpose.OVERRIDE,
+}
+
+
+def _verdict_entry(case: Case) -> NewEntry:
+    verdict = case.verdict
+    assert verdict is not None
+    details = {"label": verdict.label.value, "score": verdict.score, "completeness": verdict.completeness}
+    return note(Tag.VERDICT_REACHED, case.case_id, None, **details)
+
+
+def _prompt_entry(case: Case, prompt: Approval) -> NewEntry:
+    return note(
+        Tag.PROMPT_POSTED,
+        case.case_id,
+        None,
+        prompt_id=prompt.prompt_id,
+        plan_hash=prompt.plan_hash,
+        actions=[{"action": a.action_id, "kind": a.kind.value, "target": a.target} for a in case.actions],
+    )

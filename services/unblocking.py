@@ -1,0 +1,165 @@
+"""
+Step 2: what blocks the account, removing exactly that entry, and proving that it is gone.
+
+The number of unblocks that Microsoft allows is limited and not published, so an entry is never removed twice on a
+guess: each removal is preceded by a look at the list, and one whose answer was lost is followed by looking, not by
+repeating. Source: "Remove-BlockedSenderAddress" (Exchange PowerShell reference, 2026-08-21), "Remove blocked users from
+the Restricted entities page" (2026-08-24).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from services.cases import Action, ActionKind, ActionState, Block, BlockKind, Case, Subject, Text, say
+from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.errors import LicenceMissing, NotFound, PermissionMissing, Rejected, ServiceError, Throttled, Unavailable
+from services.ports import Clock
+
+#: Words in the cmdlet's error that mean that no more unblocks are left. The wording is not documented.
+_LIMIT_WORDS = ("limit", "exceeded", "maximum number")
+
+
+class RestrictedList(Protocol):
+    """What is asked of Exchange; fulfilled by `ExchangeClient`."""
+
+    async def blocked_sender(self, address: str) -> BlockedSender | None: ...
+
+    async def blocked_connectors(self) -> tuple[BlockedConnector, ...]: ...
+
+    async def remove_blocked_sender(self, address: str) -> object: ...
+
+
+def why_unreadable(error: ServiceError) -> Text:
+    """In plain words, why something could not be read."""
+    if isinstance(error, PermissionMissing):
+        return say("unreadable.permission")
+    if isinstance(error, LicenceMissing):
+        return say("unreadable.licence")
+    if isinstance(error, Throttled):
+        return say("unreadable.throttled")
+    if isinstance(error, Rejected) and error.detail:
+        return say("unreadable.rejected", detail=error.detail)
+    return say("unreadable.fault")
+
+
+async def diagnose(subject: Subject, addresses: tuple[str, ...], exchange: RestrictedList) -> Block:
+    """
+    What keeps the account from sending, as far as the lists tell.
+
+    The entry of a hosted mailbox is named by its UPN; the other addresses are tried after it because older entries and
+    on-premises senders are named by SMTP address. Never raises: a list that cannot be read is BlockKind.UNKNOWN.
+    """
+    try:
+        entry = await _entry(subject.upn, addresses, exchange)
+    except ServiceError as error:
+        return Block(kind=BlockKind.UNKNOWN, unreadable=why_unreadable(error))
+    connectors = await _blocked_connectors(exchange)
+    if entry is None:
+        return Block(kind=BlockKind.NONE, blocked_connectors=connectors)
+    return Block(
+        kind=BlockKind.UNTIL_TOMORROW if entry.temporary else BlockKind.RESTRICTED,
+        sender_address=entry.sender_address,
+        since=entry.created_at,
+        reason_raw=entry.reason_raw,
+        reason=dict(entry.reason),
+        blocked_connectors=connectors,
+    )
+
+
+async def _entry(upn: str, addresses: tuple[str, ...], exchange: RestrictedList) -> BlockedSender | None:
+    tried: set[str] = set()
+    for address in (upn, *addresses):
+        if address.casefold() in tried:
+            continue
+        tried.add(address.casefold())
+        entry = await exchange.blocked_sender(address)
+        if entry is not None:
+            return entry
+    return None
+
+
+async def _blocked_connectors(exchange: RestrictedList) -> tuple[str, ...]:
+    """Beside the point for a user, so a list that cannot be read here is no obstacle."""
+    try:
+        return tuple(connector.connector_id for connector in await exchange.blocked_connectors())
+    except ServiceError:
+        return ()
+
+
+def why_nothing_to_do(block: Block, subject: Subject) -> Text | None:
+    """What else it can be when there is no entry to remove; None when there is one."""
+    if block.kind is BlockKind.RESTRICTED:
+        return None
+    if block.kind is BlockKind.UNKNOWN:
+        return say("outcome.list_unreadable", why=block.unreadable)
+    if block.kind is BlockKind.UNTIL_TOMORROW:
+        return say("outcome.until_tomorrow", upn=subject.upn)
+    if block.blocked_connectors:
+        return say("outcome.connector", upn=subject.upn, connectors=list(block.blocked_connectors))
+    return say("outcome.no_block", upn=subject.upn)
+
+
+class Unblocking:
+    """Removes the entry and looks whether it is gone."""
+
+    def __init__(self, exchange: RestrictedList, clock: Clock) -> None:
+        self._exchange = exchange
+        self._clock = clock
+
+    async def carry_out(self, action: Action) -> Action:
+        """
+        The action after the removal: DONE when the call went through or its answer was lost, FAILED with the reason,
+        PROPOSED as before when nothing was sent (the list could not be read, or we were asked to wait): try again
+        later.
+
+        An action that comes in as RUNNING was under way when the program stopped. It may have been sent, so it is not
+        sent again; looking at the list decides.
+        """
+        if action.state is ActionState.RUNNING:
+            return self._done(action, say("action.unblock.sent_before_restart"))
+        address = str(action.target["sender_address"])
+        try:
+            entry = await self._exchange.blocked_sender(address)
+        except ServiceError as error:
+            return _not_sent(action, error)
+        return self._done(action, say("action.unblock.gone_already")) if entry is None else await self._remove(action)
+
+    async def _remove(self, action: Action) -> Action:
+        try:
+            await self._exchange.remove_blocked_sender(str(action.target["sender_address"]))
+        except NotFound:
+            return self._done(action, say("action.unblock.gone_already"))
+        except Throttled as error:
+            return _not_sent(action, error)
+        except Unavailable:
+            return self._done(action, say("action.unblock.answer_lost"))
+        except ServiceError as error:
+            return action.model_copy(update={"state": ActionState.FAILED, "outcome": _why_refused(error)})
+        return self._done(action, say("action.unblock.accepted"))
+
+    async def is_gone(self, address: str) -> bool:
+        """Whether the entry is off the list. A list that cannot be read is no proof."""
+        try:
+            return await self._exchange.blocked_sender(address) is None
+        except ServiceError:
+            return False
+
+    def _done(self, action: Action, outcome: Text) -> Action:
+        return action.model_copy(update={"state": ActionState.DONE, "outcome": outcome, "done_at": self._clock.now()})
+
+
+def _not_sent(action: Action, error: ServiceError) -> Action:
+    outcome = say("action.unblock.not_sent", why=why_unreadable(error))
+    return action.model_copy(update={"state": ActionState.PROPOSED, "outcome": outcome})
+
+
+def _why_refused(error: ServiceError) -> Text:
+    if isinstance(error, Rejected) and any(word in error.detail.casefold() for word in _LIMIT_WORDS):
+        return say("action.unblock.limit_exceeded", detail=error.detail)
+    return say("action.unblock.refused", why=why_unreadable(error))
+
+
+def unblock_action(case: Case) -> Action | None:
+    """The unblock of the case's plan."""
+    return next((action for action in case.actions if action.kind is ActionKind.UNBLOCK), None)

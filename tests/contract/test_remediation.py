@@ -1,0 +1,564 @@
+"""
+The three steps, durable, on both databases: real DBOS, real store, fakes for Microsoft and Teams.
+
+Each test drives by orders and looks at the case, at what was asked of Microsoft, and at the audit trail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from services import durable
+from services.access import Access
+from services.approvals import Approvals, DecideApproval
+from services.audit import Tag, verify
+from services.cases import (
+    ActionKind,
+    ActionState,
+    Approval,
+    ApprovalPurpose,
+    ApprovalState,
+    Case,
+    CaseState,
+    PreventionState,
+)
+from services.casework import CancelCase, Casework, ChooseAccount, OpenCase, TickItems
+from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.errors import (
+    AlreadyDecided,
+    BadInput,
+    NotAllowed,
+    PermissionMissing,
+    PromptOutdated,
+    Rejected,
+    Unavailable,
+    WrongState,
+)
+from services.remediation import Remediation, Timing, Tools
+from services.store import Store
+from tests.fakes import tools
+from tests.fakes.clock import FakeClock
+from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, SAM, TENANT, FakeDirectory, actor, person
+
+#: Long enough for a slow machine, short enough to fail a test that would hang.
+PATIENCE_S = 20.0
+
+
+@dataclass
+class World:
+    """The services around fakes, as app.py joins them around real things."""
+
+    store: Store
+    clock: FakeClock
+    directory: FakeDirectory
+    exchange: tools.FakeExchange
+    investigation: tools.FakeInvestigation
+    containment: tools.FakeContainment
+    notifier: tools.RecordingNotifier
+    remediation: Remediation
+    casework: Casework
+
+    async def case_in(self, case_id: str, *states: CaseState) -> Case:
+        """The case once it is in one of these states."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                case = await self.store.case(case_id)
+                if case.state in states:
+                    return case
+                await asyncio.sleep(0.01)
+
+    async def ask(self, who=ALEX, query: str = "jane") -> Case:
+        case = await self.casework.open_case(OpenCase(by=actor(who), query=query))
+        await self.casework.begin(case.case_id)
+        return case
+
+    async def asked(self) -> Case:
+        """A case about Jane whose prompt was posted."""
+        case = await self.ask()
+        async with asyncio.timeout(PATIENCE_S):
+            while not self.notifier.prompts:
+                await asyncio.sleep(0.01)
+        return await self.case_in(case.case_id, CaseState.AWAITING_APPROVAL)
+
+    async def decide(self, prompt: Approval, who=MEGAN, *, granted: bool = True, reason: str = "") -> Case:
+        order = DecideApproval(claim=prompt.claim, by=actor(who), granted=granted, reason=reason)
+        return await self.casework.decide_approval(order)
+
+    async def tags(self, case_id: str) -> list[str]:
+        return [entry.tag for entry in await self.store.audit_entries(case_id)]
+
+
+@pytest.fixture
+async def world(store: Store, clock: FakeClock, database_url: str) -> AsyncIterator[World]:
+    directory, exchange, notifier = FakeDirectory(), tools.blocked_jane(), tools.RecordingNotifier()
+    access = Access(
+        directory,
+        tenant_id=TENANT,
+        requesters=(ALEX.oid, JANE.oid),
+        approvers=(MEGAN.oid, OLGA.oid, ALEX.oid),
+        admins=(),
+    )
+    investigation, containment = tools.FakeInvestigation(), tools.FakeContainment()
+    remediation = Remediation(
+        Tools(
+            store=store,
+            clock=clock,
+            notifier=notifier,
+            access=access,
+            directory=directory,
+            exchange=exchange,
+            investigation=investigation,
+            decide=tools.decide,
+            propose=tools.propose,
+            containment=containment,
+            prevention=tools.FakePrevention(),
+            timing=Timing(approval_wait=timedelta(minutes=60), verify_interval_s=0.02, verify_timeout_s=0.2),
+        )
+    )
+    casework = Casework(
+        store=store,
+        clock=clock,
+        access=access,
+        approvals=Approvals(store, access, clock),
+        remediation=remediation,
+        notifier=notifier,
+        directory=directory,
+        senders=exchange,
+        tenant_id=TENANT,
+    )
+    remediation.take_charge()
+    durable.set_up(database_url, "test")
+    durable.launch()
+    yield World(store, clock, directory, exchange, investigation, containment, notifier, remediation, casework)
+    await remediation.stop()
+    durable.shut_down()
+
+
+async def test_the_whole_job_from_the_request_to_the_proof(world: World) -> None:
+    """
+    Asked, investigated, approved, contained, unblocked, proven, prevention listed: in this order, each once.
+    """
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    done = await world.case_in(case.case_id, CaseState.UNBLOCKED)
+    async with asyncio.timeout(PATIENCE_S):
+        while not done.prevention:
+            done = await world.store.case(case.case_id)
+
+    assert ["revoke_sessions", "reset_password"] == world.containment.carried_out
+    assert [JANE.upn] == world.exchange.removed
+    assert {ActionState.PROVEN} == {action.state for action in done.actions}
+    tags = await world.tags(case.case_id)
+    assert tags.index(Tag.APPROVAL_GRANTED) < tags.index(Tag.ACTION_PROVEN) < tags.index(Tag.UNBLOCK_VERIFIED)
+    assert verify(await world.store.audit_entries(), await world.store.audit_head()) == len(tags)
+
+
+async def test_the_prompt_goes_to_those_who_may_answer_it(world: World) -> None:
+    """
+    The requester is on the list of approvers and is not asked all the same.
+    """
+    await world.asked()
+
+    ((_, people),) = world.notifier.prompts
+    assert {MEGAN.oid, OLGA.oid} == set(people)
+
+
+async def test_nothing_runs_before_the_approval_and_nothing_after_a_denial(world: World) -> None:
+    """
+    Denied: the account stays as it is, the case says by whom and why.
+    """
+    case = await world.asked()
+    assert ([], []) == (world.containment.carried_out, world.exchange.removed)
+
+    await world.decide(case.approvals[0], granted=False, reason="call her first")
+
+    denied = await world.case_in(case.case_id, CaseState.DENIED)
+    assert ([], []) == (world.containment.carried_out, world.exchange.removed)
+    assert "call her first" == denied.outcome.params["reason"]
+
+
+async def test_second_clicks_change_nothing(world: World) -> None:
+    """
+    Twenty clicks of two people at once: one decision, each action once.
+    """
+    case = await world.asked()
+
+    clicks = [world.decide(case.approvals[0], who) for who in (MEGAN, OLGA) * 10]
+    results = await asyncio.gather(*clicks, return_exceptions=True)
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+
+    assert {Case, AlreadyDecided} == {type(result) for result in results}
+    assert ["revoke_sessions", "reset_password"] == world.containment.carried_out
+    assert [JANE.upn] == world.exchange.removed
+
+
+@pytest.mark.parametrize("who", [ALEX, JANE, SAM], ids=["requester", "subject", "stranger"])
+async def test_the_wrong_person_cannot_decide(world: World, who) -> None:
+    """
+    Refused clicks are on the record, and the prompt still waits.
+    """
+    case = await world.asked()
+
+    with pytest.raises(NotAllowed):
+        await world.decide(case.approvals[0], who)
+
+    assert CaseState.AWAITING_APPROVAL == (await world.store.case(case.case_id)).state
+    assert Tag.CLICK_REFUSED in await world.tags(case.case_id)
+
+
+async def test_a_prompt_expires(world: World) -> None:
+    """
+    Nobody answers in time: the case says so and a late click has no effect.
+    """
+    case = await world.asked()
+    world.clock.advance(minutes=61)
+    await world.remediation.tell(case.case_id)
+
+    expired = await world.case_in(case.case_id, CaseState.EXPIRED)
+
+    assert ApprovalState.EXPIRED == expired.approvals[0].state
+    with pytest.raises(PromptOutdated):
+        await world.decide(case.approvals[0])
+
+
+async def test_the_requester_can_call_it_off(world: World) -> None:
+    """
+    Cancelled before the approval: the prompt is over. After the approval it is too late.
+    """
+    case = await world.asked()
+
+    await world.casework.cancel_case(CancelCase(by=actor(ALEX), case_id=case.case_id))
+
+    assert ApprovalState.CANCELLED == (await world.store.case(case.case_id)).approvals[0].state
+    with pytest.raises(PromptOutdated):
+        await world.decide(case.approvals[0])
+
+
+async def test_what_has_begun_cannot_be_called_off(world: World) -> None:
+    """
+    An order that comes too late is refused.
+    """
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    with pytest.raises(WrongState):
+        await world.casework.cancel_case(CancelCase(by=actor(ALEX), case_id=case.case_id))
+
+
+async def test_a_stranger_opens_no_case(world: World) -> None:
+    """
+    Who is not on the list of requesters is refused, on the record.
+    """
+    with pytest.raises(NotAllowed):
+        await world.ask(SAM)
+
+    assert [Tag.REQUEST_REFUSED] == [entry.tag for entry in await world.store.audit_entries()]
+
+
+async def test_nobody_asks_for_their_own_account(world: World) -> None:
+    """
+    Jane is a requester, but not for herself.
+    """
+    case = await world.ask(JANE)
+
+    ended = await world.case_in(case.case_id, CaseState.NOTHING_TO_DO)
+    assert "outcome.own_account" == ended.outcome.key
+
+
+async def test_the_second_request_for_an_account_joins_the_first(world: World) -> None:
+    """
+    One account, one open case, however often it is asked for.
+    """
+    first = await world.asked()
+
+    second = await world.ask()
+    joined = await world.case_in(second.case_id, CaseState.NOTHING_TO_DO)
+
+    assert first.case_id == joined.joined_to
+    assert 1 == len(world.notifier.prompts)
+
+
+async def test_requests_at_the_same_moment_make_one_case(world: World) -> None:
+    """
+    Five requests at once: one case goes on, four join it.
+    """
+    cases = await asyncio.gather(*(world.ask() for _ in range(5)))
+
+    ended = [await world.case_in(c.case_id, CaseState.AWAITING_APPROVAL, CaseState.NOTHING_TO_DO) for c in cases]
+
+    (going_on,) = [case for case in ended if case.state is CaseState.AWAITING_APPROVAL]
+    assert {going_on.case_id} == {case.joined_to for case in ended if case is not going_on}
+
+
+async def test_of_several_accounts_the_requester_chooses(world: World) -> None:
+    """
+    Two people called Adele: a choice, and then the case goes on with the chosen one.
+    """
+    adeles = [person(11, "AdeleVance", display_name="Adele Vance"), person(12, "AdeleBerg", display_name="Adele Berg")]
+    world.directory.users |= {adele.oid: adele for adele in adeles}
+    world.exchange.entries[adeles[1].upn] = BlockedSender(sender_address=adeles[1].upn, reason_raw="")
+    case = await world.ask(query="adele")
+    choosing = await world.case_in(case.case_id, CaseState.CHOOSING)
+    assert 2 == len(choosing.candidates)
+
+    with pytest.raises(BadInput):
+        await world.casework.choose_account(ChooseAccount(actor(ALEX), case.case_id, MEGAN.oid))
+    await world.casework.choose_account(ChooseAccount(actor(ALEX), case.case_id, adeles[1].oid))
+
+    assert adeles[1].oid == (await world.case_in(case.case_id, CaseState.AWAITING_APPROVAL)).subject.user_oid
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [("zorro", "outcome.nobody"), ("gary", "outcome.guest"), ("sam", "outcome.no_block")],
+)
+async def test_what_cannot_be_unblocked_is_said(world: World, query: str, said: str) -> None:
+    """
+    Nobody, a guest, no block: each ends with its own sentence, never with a silent success.
+    """
+    case = await world.ask(query=query)
+
+    ended = await world.case_in(case.case_id, CaseState.NOTHING_TO_DO)
+    assert said == ended.outcome.key
+
+
+async def test_other_blocks_are_told_apart(world: World) -> None:
+    """
+    Until tomorrow, a blocked connector, an unreadable list: none of them is "no block".
+    """
+    world.exchange.entries[SAM.upn] = BlockedSender(sender_address=SAM.upn, reason_raw="", temporary=True)
+    case = await world.ask(query="sam")
+    ended = await world.case_in(case.case_id, CaseState.NOTHING_TO_DO)
+    assert "outcome.until_tomorrow" == ended.outcome.key
+
+    world.exchange.connectors = (BlockedConnector(connector_id="c-1", reason_raw=""),)
+    case = await world.ask(query="olga")
+    ended = await world.case_in(case.case_id, CaseState.NOTHING_TO_DO)
+    assert "outcome.connector" == ended.outcome.key
+
+    world.exchange.read_fault = PermissionMissing("exchange")
+    case = await world.ask(query="olga")
+    ended = await world.case_in(case.case_id, CaseState.NOTHING_TO_DO)
+    assert "outcome.list_unreadable" == ended.outcome.key
+
+
+async def test_an_unproven_containment_locks_step_2(world: World) -> None:
+    """
+    A failed action does not stop the others, and nothing is unblocked.
+    """
+    world.containment.ends["revoke_sessions"] = [ActionState.FAILED]
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    locked = await world.case_in(case.case_id, CaseState.LOCKED)
+
+    assert ["revoke_sessions", "reset_password"] == world.containment.carried_out
+    assert [] == world.exchange.removed
+    assert ApprovalPurpose.OVERRIDE is locked.pending_approval.purpose
+
+
+async def test_the_lock_opens_by_itself_when_all_is_proven(world: World) -> None:
+    """
+    A person does on-premises what the bot cannot; once re-read, the case goes on and the override prompt is over.
+    """
+    world.containment.ends["reset_password"] = [ActionState.WAITING_FOR_PERSON]
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+    locked = await world.case_in(case.case_id, CaseState.LOCKED)
+
+    await world.remediation.tell(case.case_id)
+
+    done = await world.case_in(case.case_id, CaseState.UNBLOCKED)
+    override = next(a for a in done.approvals if a.prompt_id == locked.pending_approval.prompt_id)
+    assert ApprovalState.SUPERSEDED == override.state
+
+
+async def test_a_second_approver_can_override_the_lock(world: World) -> None:
+    """
+    Megan approved the plan, so only Olga can lift the lock; both stand in the audit.
+    """
+    world.containment.ends["revoke_sessions"] = [ActionState.FAILED] * 5
+    case = await world.asked()
+    await world.decide(case.approvals[0], MEGAN)
+    locked = await world.case_in(case.case_id, CaseState.LOCKED)
+
+    with pytest.raises(NotAllowed):
+        await world.decide(locked.pending_approval, MEGAN, reason="it is fine")
+    await world.decide(locked.pending_approval, OLGA, reason="verified by telephone")
+
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+    entries = await world.store.audit_entries(case.case_id)
+    overridden = next(entry for entry in entries if entry.tag == Tag.CASE_OVERRIDDEN)
+    assert (OLGA.oid, True) == (overridden.actor_oid, "verified by telephone" in overridden.details)
+
+
+async def test_the_list_is_read_until_the_entry_is_gone(world: World) -> None:
+    """
+    Exchange takes its time: unblocked is said only after the entry was seen to be gone, and it is removed once.
+    """
+    world.exchange.vanishes_after = 4
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+
+    assert ([JANE.upn], 0) == (world.exchange.removed, world.exchange.vanishes_after)
+
+
+async def test_an_entry_that_remains_is_no_success(world: World) -> None:
+    """
+    The entry never goes away: the case says so, and the unblock was not sent again.
+    """
+    world.exchange.vanishes_after = 10**6
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    ended = await world.case_in(case.case_id, CaseState.NOT_UNBLOCKED)
+
+    assert ([JANE.upn], "outcome.entry_remains_verifying") == (world.exchange.removed, ended.outcome.key)
+
+
+async def test_a_lost_answer_is_followed_by_looking(world: World) -> None:
+    """
+    The unblock worked and its answer was lost: it is not sent twice.
+    """
+    world.exchange.remove_fault, world.exchange.removes_all_the_same = Unavailable("exchange"), True
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+
+    assert [JANE.upn] == world.exchange.removed
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Rejected("exchange", detail="The unblock limit was exceeded."), "action.unblock.limit_exceeded"),
+        (Rejected("exchange", detail="No."), "action.unblock.refused"),
+        (PermissionMissing("exchange"), "action.unblock.refused"),
+    ],
+)
+async def test_a_refused_unblock_says_why(world: World, fault, said: str) -> None:
+    """
+    Microsoft's refusal ends the case in words, with the limit told apart from the rest.
+    """
+    world.exchange.remove_fault = fault
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    ended = await world.case_in(case.case_id, CaseState.NOT_UNBLOCKED)
+
+    assert said == ended.outcome.key
+    assert [JANE.upn] == world.exchange.removed
+
+
+async def test_an_unexpected_fault_ends_the_case_in_words(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A fault of our own leaves no case hanging and shows nobody a stack trace.
+    """
+
+    async def broken(case: Case, action: object) -> object:
+        raise ZeroDivisionError
+
+    case = await world.asked()
+    monkeypatch.setattr(world.containment, "carry_out", broken)
+    await world.decide(case.approvals[0])
+
+    ended = await world.case_in(case.case_id, CaseState.NOT_UNBLOCKED)
+
+    assert ("outcome.fault", []) == (ended.outcome.key, world.exchange.removed)
+
+
+async def test_an_undeliverable_prompt_is_said_on_the_card(world: World) -> None:
+    """
+    Nobody could be asked: the requester sees it instead of waiting in vain.
+    """
+    world.notifier.reachable = False
+    case = await world.asked()
+
+    async with asyncio.timeout(PATIENCE_S):
+        while (await world.store.case(case.case_id)).outcome is None:
+            await asyncio.sleep(0.01)
+
+    assert "outcome.prompt_undelivered" == (await world.store.case(case.case_id)).outcome.key
+    assert Tag.PROMPT_UNDELIVERED in await world.tags(case.case_id)
+
+
+async def test_manual_items_are_ticked_and_unticked_on_the_record(world: World) -> None:
+    """
+    Who ticked what is kept; what the bot checks itself cannot be ticked.
+    """
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+    async with asyncio.timeout(PATIENCE_S):
+        while not (await world.store.case(case.case_id)).prevention:
+            await asyncio.sleep(0.01)
+
+    ticked = await world.casework.tick_items(TickItems(actor(MEGAN), case.case_id, ("warn_contacts",)))
+    assert (PreventionState.TICKED, actor(MEGAN)) == (ticked.prevention[1].state, ticked.prevention[1].ticked_by)
+
+    unticked = await world.casework.tick_items(TickItems(actor(ALEX), case.case_id, ()))
+    assert PreventionState.TODO == unticked.prevention[1].state
+    with pytest.raises(BadInput):
+        await world.casework.tick_items(TickItems(actor(ALEX), case.case_id, ("user_mfa",)))
+
+
+async def test_the_subject_does_not_read_along(world: World) -> None:
+    """
+    Jane may request, so she may read cases, but not her own: an attacker would.
+    """
+    case = await world.asked()
+
+    assert [] == await world.casework.cases_for(actor(JANE))
+    for question in (
+        world.casework.case_for(actor(JANE), case.case_id),
+        world.casework.last_case_of(actor(JANE), "jane"),
+    ):
+        with pytest.raises(NotAllowed):
+            await question
+    assert [case.case_id] == [c.case_id for c in await world.casework.cases_for(actor(MEGAN))]
+
+
+async def test_an_unfinished_case_goes_on_after_a_stop(world: World, database_url: str) -> None:
+    """
+    The program stops while the approval waits; the decision falls meanwhile; after the start the case goes on.
+    """
+    case = await world.asked()
+    await world.remediation.stop()
+    durable.shut_down()
+
+    await Approvals(world.store, world.casework._access, world.clock).decide(
+        DecideApproval(claim=case.approvals[0].claim, by=actor(MEGAN), granted=True)
+    )
+    durable.set_up(database_url, "test")
+    durable.launch()
+    await world.remediation.take_up_open_cases()
+
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+    assert [JANE.upn] == world.exchange.removed
+    assert 1 == world.investigation.runs
+
+
+async def test_a_case_whose_workflow_never_began_is_begun(world: World) -> None:
+    """
+    Stored, and then killed: the next start takes it up.
+    """
+    case = await world.casework.open_case(OpenCase(by=actor(ALEX), query="jane"))
+
+    await world.remediation.take_up_open_cases()
+
+    await world.case_in(case.case_id, CaseState.AWAITING_APPROVAL)
+
+
+def test_the_plan_ends_with_the_unblock() -> None:
+    """
+    The attacker out first, unblock last.
+    """
+    assert ActionKind.UNBLOCK is tools.propose(None)[-1].kind

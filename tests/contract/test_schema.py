@@ -1,0 +1,58 @@
+"""How a database stands to this program, on each kind of database."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from services.errors import SettingsError
+from services.store import migrate
+from services.store.engine import sync_url
+from services.store.schema import VERSION_TABLE, SchemaState, schema_state
+
+
+def claim_revision(database_url: str, revision: str) -> None:
+    """Make the database say that it is of this revision."""
+    engine = sa.create_engine(sync_url(database_url))
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = :revision"), {"revision": revision})
+    engine.dispose()
+
+
+def test_an_empty_database_has_no_schema(database_url: str) -> None:
+    """
+    Before the first start there is nothing of ours, and looking does not change that.
+    """
+    assert SchemaState.ABSENT is schema_state(database_url)
+    assert SchemaState.ABSENT is schema_state(database_url)
+
+
+def test_a_migrated_database_is_current(database_url: str) -> None:
+    """
+    What `migrate` leaves is what this program wants.
+    """
+    migrate(database_url)
+
+    assert SchemaState.CURRENT is schema_state(database_url)
+
+
+def test_an_unknown_revision_is_foreign(database_url: str) -> None:
+    """
+    A database that a newer program has changed is not taken for ours.
+    """
+    migrate(database_url)
+
+    claim_revision(database_url, "9999")
+
+    assert SchemaState.FOREIGN is schema_state(database_url)
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    """
+    The setting is named, and the password in it is not shown.
+    """
+    with pytest.raises(SettingsError) as error:
+        schema_state("postgresql://unblock:hush@127.0.0.1:9/unblock")
+
+    assert str(error.value).startswith("database_url: the database cannot be used: ")
+    assert "hush" not in str(error.value)

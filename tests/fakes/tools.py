@@ -1,0 +1,119 @@
+"""Fakes of everything that the remediation works with, each small, each recording what was asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from services.cases import (
+    Action,
+    ActionState,
+    Case,
+    Finding,
+    PreventionItem,
+    PreventionState,
+    SignalState,
+    Verdict,
+    VerdictLabel,
+    say,
+)
+from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.errors import ServiceError
+from services.ports import Delivery
+from tests.fakes import given
+from tests.fakes.people import JANE
+
+
+class FakeExchange:
+    """The restricted list. `vanishes_after` reads still show an entry after its removal."""
+
+    def __init__(self, *blocked: str) -> None:
+        self.entries = {address: BlockedSender(sender_address=address, reason_raw="") for address in blocked}
+        self.connectors: tuple[BlockedConnector, ...] = ()
+        self.removed: list[str] = []
+        self.vanishes_after = 0
+        self.read_fault: ServiceError | None = None
+        self.remove_fault: ServiceError | None = None
+        #: The removal works although its answer is a fault.
+        self.removes_all_the_same = False
+
+    async def blocked_sender(self, address: str) -> BlockedSender | None:
+        if self.read_fault is not None:
+            raise self.read_fault
+        if address in self.removed:
+            if self.vanishes_after <= 0:
+                return None
+            self.vanishes_after -= 1
+        return self.entries.get(address)
+
+    async def blocked_connectors(self) -> tuple[BlockedConnector, ...]:
+        return self.connectors
+
+    async def remove_blocked_sender(self, address: str) -> None:
+        self.removed.append(address)
+        if self.remove_fault is not None:
+            if not self.removes_all_the_same:
+                self.vanishes_after = 10**6
+            raise self.remove_fault
+
+
+class FakeInvestigation:
+    """Finds one bad rule."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    async def run(self, case: Case, on_finding) -> tuple[Finding, ...]:
+        self.runs += 1
+        finding = Finding(signal_id="inbox_rules", state=SignalState.FOUND, summary=say("finding.x"), weight=40)
+        await on_finding(finding)
+        return (finding,)
+
+
+def decide(findings: Sequence[Finding]) -> Verdict:
+    return Verdict(label=VerdictLabel.COMPROMISED, score=40, completeness=1.0, checked=1, total=1)
+
+
+def propose(case: Case) -> tuple[Action, ...]:
+    return given.PLAN
+
+
+class FakeContainment:
+    """Every action is proven, unless `ends` says otherwise for its id. A list of ends is used up one by one."""
+
+    def __init__(self) -> None:
+        self.carried_out: list[str] = []
+        self.ends: dict[str, list[ActionState]] = {}
+
+    async def carry_out(self, case: Case, action: Action) -> Action:
+        self.carried_out.append(action.action_id)
+        ends = self.ends.get(action.action_id, [])
+        state = ends.pop(0) if ends else ActionState.PROVEN
+        return action.model_copy(update={"state": state, "outcome": say("action.x")})
+
+
+class FakePrevention:
+    async def check(self, case: Case) -> tuple[PreventionItem, ...]:
+        return (
+            PreventionItem(item_id="user_mfa", state=PreventionState.OPEN, summary=say("x")),
+            PreventionItem(item_id="warn_contacts", state=PreventionState.TODO, summary=say("x")),
+        )
+
+
+class RecordingNotifier:
+    """Fulfils the port `Notifier` and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.changed: list[str] = []
+        self.prompts: list[tuple[str, tuple[str, ...]]] = []
+        self.reachable = True
+
+    async def case_changed(self, case_id: str) -> None:
+        self.changed.append(case_id)
+
+    async def post_prompt(self, case_id: str, prompt_id: str, people: Collection[str]) -> Sequence[Delivery]:
+        self.prompts.append((prompt_id, tuple(people)))
+        return [Delivery(place="channel", conversation_id="19:a", delivered=self.reachable)]
+
+
+def blocked_jane() -> FakeExchange:
+    return FakeExchange(JANE.upn)

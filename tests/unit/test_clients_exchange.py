@@ -1,0 +1,409 @@
+"""The Exchange client: how cmdlets go out, how their many forms are read, and what is never repeated."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.clients import exchange
+from services.clients.exchange import ExchangeClient, build_cmdlet
+from services.clients.exchange_models import Forwarding, graph_rule_id, parse_reason, parse_recipients
+from services.clients.reading import to_moment
+from services.errors import BotError, BrokenAnswer, NotFound, Rejected
+from tests.fakes.http import Script, answered
+
+TENANT = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+LIMIT_REASON = (
+    "EmailSendingLimitExceeded;InternalRecipientCountToday=12;ExternalRecipientCountToday=1045;"
+    "ExceedingLimitType=External;Last MessagetraceId=4d5e;LastMessageRcptCount=90;"
+)
+SPAM_REASON = "OutboundSpamLast24Hours=80;OutboundSpamPercent=93;Last Spam Message MessagetraceId:4d5e"
+
+
+def client(*answers: object) -> tuple[ExchangeClient, Script]:
+    script = Script(*answers)
+    return ExchangeClient(script, "https://outlook.office365.com/", TENANT), script
+
+
+def rows(*found: dict[str, object], **more: object) -> dict[str, object]:
+    return {"@adminapi.warnings": [], "value": list(found), **more}
+
+
+def cmdlet(script: Script, number: int = 0) -> dict[str, object]:
+    return script.requests[number].body["CmdletInput"]
+
+
+# --- how cmdlets go out ---
+
+
+async def test_a_cmdlet_is_one_post():
+    """
+    The tenant is in the path, the cmdlet in the body, and the organisation's mailbox shows the way.
+    """
+    mail, script = client(rows())
+
+    await mail.blocked_senders()
+
+    (request,) = script.requests
+    assert f"https://outlook.office365.com/adminapi/beta/{TENANT}/InvokeCommand" == request.url
+    assert {"CmdletName": "Get-BlockedSenderAddress", "Parameters": {}} == cmdlet(script)
+    assert request.headers["X-AnchorMailbox"].startswith("APP:SystemMailbox{")
+
+
+async def test_a_cmdlet_about_somebody_goes_to_their_mailbox():
+    """
+    The anchor is the person's UPN.
+    """
+    mail, script = client(rows({"UserPrincipalName": "jane@contoso.com"}))
+
+    await mail.mailbox("jane@contoso.com")
+
+    assert "UPN:jane@contoso.com" == script.requests[0].headers["X-AnchorMailbox"]
+
+
+def test_a_name_cannot_write_headers_of_its_own():
+    """
+    A line break in a UPN would end the header and begin another.
+    """
+    with pytest.raises(Rejected):
+        build_cmdlet("https://x", TENANT, "Get-Mailbox", {}, anchor="a@b\r\nX-Evil: 1")
+
+
+async def test_only_what_changes_nothing_twice_is_repeated():
+    """
+    Reading and setting a fixed state may be sent again; an unblock may not, for there is a limited number of them.
+    """
+    mail, script = client(rows(), rows(), rows(), rows())
+
+    await mail.remove_blocked_sender("jane@contoso.com")
+    await mail.blocked_senders()
+    await mail.disable_inbox_rule("jane@contoso.com", 5)
+    await mail.invoke("New-Something")
+
+    assert [False, True, True, False] == [request.safe_to_repeat for request in script.requests]
+
+
+async def test_pages_are_fetched_with_the_same_cmdlet():
+    """
+    The body goes to every link again, and all warnings come back.
+    """
+    link = f"https://outlook.office365.com/adminapi/beta/{TENANT}/InvokeCommand?$skiptoken=2"
+    first = rows({"a": 1, "a@odata.type": "#Int32"}, **{"@odata.nextLink": link, "@adminapi.warnings": ["cut off"]})
+    mail, script = client(first, rows({"a": 2}))
+
+    answer = await mail.invoke("Get-Mailbox", {"ResultSize": "Unlimited"})
+
+    assert ({"a": 1}, {"a": 2}) == answer.rows
+    assert ("cut off",) == answer.warnings
+    assert cmdlet(script, 0) == cmdlet(script, 1)
+
+
+@pytest.mark.parametrize("body", [None, {"value": None}, {"value": []}, {}])
+async def test_nothing_is_an_answer(body):
+    """
+    Cmdlets that write give no rows, in several ways.
+    """
+    mail, _ = client(body)
+
+    assert () == (await mail.invoke("Set-Mailbox")).rows
+
+
+async def test_an_error_in_a_good_answer_is_an_error():
+    """
+    Success is a good status and no error beside it.
+    """
+    mail, _ = client({"error": {"code": "X"}})
+
+    with pytest.raises(Rejected):
+        await mail.invoke("Set-Mailbox")
+
+
+# --- the restricted list ---
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "2026-11-24T07:30:00Z",
+        "2026-11-24T07:30:00",
+        "2026-11-24T08:30:00.0000000+01:00",
+        "/Date(1795505400000)/",
+        "11/24/2026 7:30:00 AM",
+        "11/24/2026 07:30:00",
+        "Tue, 24 Nov 2026 07:30:00 GMT",
+    ],
+)
+def test_dates_are_read_in_every_form_that_is_likely(date):
+    """
+    Nobody has documented which one Exchange uses; without an offset it is UTC.
+    """
+    assert datetime(2026, 11, 24, 7, 30, tzinfo=UTC) == to_moment(date)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "0001-01-01T00:00:00Z", "/Date(99999999999999999)/", True, 5, None])
+def test_what_is_no_date_is_unknown(date):
+    """
+    .NET's year 1 means "never"; a date that cannot be read costs only itself.
+    """
+    assert to_moment(date) is None
+
+
+def test_both_forms_of_a_reason_are_read():
+    """
+    One uses `=` throughout, the other `:` in places; keys that nobody knows yet survive.
+    """
+    assert "External" == parse_reason(LIMIT_REASON)["ExceedingLimitType"]
+    assert "4d5e" == parse_reason(SPAM_REASON)["Last Spam Message MessagetraceId"]
+    assert {"BrandNew": "1=2", "Flag": ""} == parse_reason("BrandNew=1=2; Flag ;;")
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [(True, True), ("True", True), ("false", False), ("", None), (None, None), ("x", None)]
+)
+def test_temporary_blocks_are_read_from_flags_and_words(sent, read):
+    """
+    Its type over REST is not known; what cannot be read is unknown and not "no".
+    """
+    assert exchange.parse_blocked_sender({"SenderAddress": "a@b", "TemporaryBlock": sent}).temporary is read
+
+
+@pytest.mark.parametrize("answer", [NotFound("exchange"), rows(), rows({"SenderAddress": "other@contoso.com"})])
+async def test_somebody_who_is_not_on_the_list_is_none(answer):
+    """
+    An error, an empty answer, and one about somebody else all say that the entry is not there.
+    """
+    mail, _ = client(answer)
+
+    assert await mail.blocked_sender("jane@contoso.com") is None
+
+
+async def test_an_entry_is_found_in_any_case():
+    """
+    Addresses have no case.
+    """
+    mail, _ = client(rows({"SenderAddress": "Jane@Contoso.com", "Reason": LIMIT_REASON}))
+
+    entry = await mail.blocked_sender("jane@contoso.com")
+
+    assert "1045" == entry.reason["ExternalRecipientCountToday"]
+    assert LIMIT_REASON == entry.reason_raw
+
+
+# --- rules ---
+
+
+@pytest.mark.parametrize(
+    ("sent", "addresses"),
+    [
+        (['"Eve" [SMTP:eve@evil.example]'], ["eve@evil.example"]),
+        ('"Eve" [SMTP:eve@evil.example]', ["eve@evil.example"]),
+        (["eve@evil.example"], ["eve@evil.example"]),
+        ("a@b.example; c@d.example", ["a@b.example", "c@d.example"]),
+        (['"Jane" [EX:/o=ExchangeLabs/cn=jane]'], [None]),
+        (["Just A Name"], [None]),
+        ([{"Address": "eve@evil.example"}], ["eve@evil.example"]),
+        (None, []),
+        ([], []),
+        ("", []),
+    ],
+)
+def test_recipients_are_read_in_every_notation(sent, addresses):
+    """
+    Lists or single texts, with names or without; a recipient of the house has no SMTP address here.
+    """
+    assert addresses == [recipient.address for recipient in parse_recipients(sent)]
+
+
+def test_a_name_cannot_hide_an_address():
+    """
+    Names may imitate the notation; every address in the text counts, the real one included.
+    """
+    found = parse_recipients('"x" [SMTP:good@contoso.com]" [SMTP:eve@evil.example]')
+
+    assert "eve@evil.example" in [recipient.address for recipient in found]
+
+
+async def test_rules_that_show_only_on_request_are_hidden():
+    """
+    The list is read with and without hidden rules: the difference is what somebody has hidden.
+    """
+    shown = {"Identity": "jane\\1", "RuleIdentity": "1", "Name": "Newsletters", "Enabled": True}
+    secret = {"Identity": "jane\\2", "RuleIdentity": 2, "Name": ".", "Enabled": "True", "DeleteMessage": True}
+    mail, script = client(rows(shown, secret), rows(shown))
+
+    first, second = await mail.inbox_rules("jane@contoso.com")
+
+    assert (False, True) == (first.hidden, second.hidden)
+    assert (1, 2) == (first.rule_identity, second.rule_identity)
+    assert [True, None] == [cmdlet(script, n)["Parameters"].get("IncludeHidden") for n in (0, 1)]
+
+
+def test_a_rule_is_read_whatever_form_its_parts_have():
+    """
+    Words come as a list or as one text, folders as a path in any language.
+    """
+    rule = exchange.parse_inbox_rule(
+        {
+            "Identity": "jane\\18446744073709551615",
+            "RuleIdentity": 18446744073709551615,
+            "Name": "Microsoft.Exchange.OOF.KeywordRule",
+            "MoveToFolder": "Jane Doe:\\RSS-flöden",
+            "SubjectContainsWords": "faktura",
+            "BodyContainsWords": ["a", "b"],
+            "Description": {"Text": "If ..."},
+        }
+    )
+
+    assert ("faktura",) == rule.subject_words
+    assert 18446744073709551615 == rule.rule_identity
+    assert rule.is_system
+    assert rule.hidden is None
+
+
+def test_a_rule_has_one_id_in_both_services():
+    """
+    Graph shows the eight bytes of the identity in base64, little end first.
+    """
+    assert "AQAAAJ5dZp8=" == graph_rule_id(int.from_bytes(bytes.fromhex("010000009e5d669f"), "little"))
+
+
+# --- mailboxes ---
+
+
+def test_forwarding_is_read_and_never_lost():
+    """
+    The kind before the address goes, an odd form stays: an account that forwards must not look harmless.
+    """
+    usual = exchange.parse_mailbox(
+        {"ForwardingSmtpAddress": "smtp:eve@evil.example", "DeliverToMailboxAndForward": True}
+    )
+    odd = exchange.parse_mailbox({"ForwardingSmtpAddress": {"Address": "eve@evil.example"}})
+
+    assert Forwarding(smtp_address="eve@evil.example", deliver_and_forward=True) == usual.forwarding
+    assert odd.is_forwarding
+
+
+async def test_forwarding_is_cleared_in_both_forms():
+    """
+    When both addresses are set, clearing one leaves the other at work.
+    """
+    mail, script = client(rows())
+
+    await mail.clear_forwarding("jane@contoso.com")
+
+    assert {
+        "Identity": "jane@contoso.com",
+        "ForwardingSmtpAddress": None,
+        "ForwardingAddress": None,
+        "DeliverToMailboxAndForward": False,
+    } == cmdlet(script)["Parameters"]
+
+
+async def test_forwarding_is_put_back_as_it_was():
+    """
+    What was cleared can be undone.
+    """
+    mail, script = client(rows())
+
+    await mail.set_forwarding("jane@contoso.com", Forwarding(smtp_address="a@b.example", deliver_and_forward=True))
+
+    assert "a@b.example" == cmdlet(script)["Parameters"]["ForwardingSmtpAddress"]
+    assert cmdlet(script)["Parameters"]["DeliverToMailboxAndForward"] is True
+
+
+async def test_no_mailbox_is_not_found_and_two_are_refused():
+    """
+    An empty answer is no mailbox; two for one name are nobody that we may change.
+    """
+    mail, _ = client(rows(), rows({"Name": "a"}, {"Name": "b"}))
+
+    with pytest.raises(NotFound):
+        await mail.mailbox("x@contoso.com")
+    with pytest.raises(Rejected):
+        await mail.mailbox("x@contoso.com")
+
+
+@pytest.mark.parametrize(("sent", "read"), [(True, True), ("False", False), (None, None)])
+async def test_auditing_is_on_off_or_unknown(sent, read):
+    """
+    Exchange may not say.
+    """
+    mail, _ = client(rows({"UnifiedAuditLogIngestionEnabled": sent}))
+
+    assert await mail.audit_config() is read
+
+
+async def test_limits_of_a_policy_are_numbers():
+    """
+    They come as numbers or as words.
+    """
+    row = {
+        "Identity": "Default",
+        "IsDefault": True,
+        "RecipientLimitPerDay": "10,000",
+        "AutoForwardingMode": "Automatic",
+    }
+    mail, _ = client(rows(row))
+
+    (policy,) = await mail.outbound_policies()
+
+    assert (10_000, "Automatic", None) == (policy.recipients_per_day, policy.auto_forwarding_mode, policy.action)
+
+
+# --- hostile input ---
+
+LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
+NAMES = [
+    "Identity", "SenderAddress", "ConnectorId", "Reason", "CreatedDatetime", "TemporaryBlock", "RuleIdentity", "Name",
+    "ForwardTo", "RedirectTo", "MoveToFolder", "SubjectContainsWords", "EmailAddresses", "ForwardingSmtpAddress",
+    "DeliverToMailboxAndForward", "value", "@odata.nextLink", "@adminapi.warnings", "error",
+]  # fmt: skip
+ROWS = st.dictionaries(
+    st.sampled_from(NAMES),
+    LEAF | st.lists(LEAF | st.dictionaries(st.text(max_size=3), LEAF, max_size=2), max_size=3)
+    | st.dictionaries(st.text(max_size=3), LEAF, max_size=2),
+    max_size=7,
+)  # fmt: skip
+PARSERS = [
+    exchange.parse_blocked_sender, exchange.parse_blocked_connector, exchange.parse_inbox_rule, exchange.parse_mailbox,
+]  # fmt: skip
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(ROWS)
+def test_no_row_breaks_a_parser(row):
+    """
+    Any row is read or refused with one of our errors, and what is read can be stored.
+    """
+    for parse in PARSERS:
+        try:
+            parse(row).model_dump_json()
+        except BotError as exc:
+            assert isinstance(exc, BrokenAnswer)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(ROWS | LEAF | st.lists(ROWS, max_size=2))
+def test_no_body_breaks_a_page(body):
+    """
+    The same for whole answers.
+    """
+    try:
+        exchange.parse_cmdlet_page(answered(json.dumps(body).encode()))
+    except BotError as exc:
+        assert isinstance(exc, (BrokenAnswer, Rejected))
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.text())
+def test_no_text_breaks_the_small_readers(text):
+    """
+    Reasons, recipients and dates are whatever somebody wrote.
+    """
+    parse_reason(text)
+    parse_recipients(text)
+    to_moment(text)
