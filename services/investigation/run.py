@@ -1,0 +1,89 @@
+"""Reads all signals at once; whatever becomes of one, it ends as a finding."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+
+import structlog
+
+from services.cases import Case, Finding, UnknownReason, say
+from services.errors import ServiceError
+from services.investigation.evidence import Evidence
+from services.investigation.ports import Directory, Mailboxes
+from services.investigation.table import SignalRow, table
+from services.investigation.unreadable import reason_of, why
+from services.ports import Clock
+
+log = structlog.get_logger()
+
+Look = Callable[[Evidence, SignalRow], Awaitable[Finding]]
+
+#: The longest that one signal may take, in seconds.
+TIMEOUT_S = 45.0
+#: Every signal, by its id, in reading order. A row of `weights.toml` is enough to have its file looked for here.
+SIGNALS: Mapping[str, Look] = {
+    signal_id: import_module(f"services.investigation.signals.{signal_id}").look for signal_id in table().signals
+}
+
+
+def signal_ids() -> tuple[str, ...]:
+    """The signals of an investigation, in reading order."""
+    return tuple(SIGNALS)
+
+
+class Investigation:
+    """Reads an account's signals. Changes nothing."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        mailboxes: Mailboxes,
+        clock: Clock,
+        *,
+        signals: Mapping[str, Look] = SIGNALS,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._directory = directory
+        self._mailboxes = mailboxes
+        self._clock = clock
+        self._signals = signals
+        self._timeout_s = timeout_s
+
+    async def run(self, case: Case, on_finding: Callable[[Finding], Awaitable[None]]) -> tuple[Finding, ...]:
+        """
+        One finding per signal, in reading order; each is handed to `on_finding` as soon as it is there, one at a time.
+
+        No signal raises: what cannot be read is unknown. What `on_finding` raises ends the investigation.
+        Raises: WrongState for a case whose account is not known.
+        """
+        evidence = Evidence(case, self._directory, self._mailboxes, self._clock.now())
+        looks = [asyncio.ensure_future(self._look(signal_id, evidence)) for signal_id in self._signals]
+        try:
+            for next_one in asyncio.as_completed(looks):
+                await on_finding(await next_one)
+            return tuple([await look for look in looks])
+        finally:
+            await _stop(looks)
+            await evidence.close()
+
+    async def _look(self, signal_id: str, evidence: Evidence) -> Finding:
+        row = table().signals[signal_id]
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                finding = await self._signals[signal_id](evidence, row)
+        except ServiceError as error:
+            finding = row.unknown(reason_of(error), why(error, row.licence))
+        except TimeoutError:
+            finding = row.unknown(UnknownReason.FAULT, say("unreadable.timeout", n=round(self._timeout_s)))
+        except Exception as error:  # a fault of ours in one signal must not take the others with it
+            log.exception("signal_failed", case_id=evidence.case.case_id, signal=signal_id, error=type(error).__name__)
+            finding = row.unknown(UnknownReason.FAULT, say("unreadable.our_fault"))
+        return finding.model_copy(update={"read_at": self._clock.now()})
+
+
+async def _stop(looks: list[asyncio.Future[Finding]]) -> None:
+    for look in looks:
+        look.cancel()
+    await asyncio.gather(*looks, return_exceptions=True)
