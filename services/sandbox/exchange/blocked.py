@@ -1,0 +1,108 @@
+"""The restricted list: senders and connectors that may not send."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from services.sandbox.exchange.core import CmdletCall, CmdletError, Cmdlets, Row, object_not_found
+from services.sandbox.state import BlockedSender, Tenant, TraceRow
+
+cmdlets = Cmdlets()
+LIMIT_REACHED = (
+    "You have reached the limit for the number of times that this account can be unblocked. "
+    "Contact Microsoft Support to unblock it."
+)
+
+
+@cmdlets.add("Get-BlockedSenderAddress", "SenderAddress", "ResultSize")
+def get_blocked_senders(call: CmdletCall) -> list[Row]:
+    """
+    The restricted list, or one entry of it; an address that is not on it gives nothing.
+
+    The spelling of dates and the type of TemporaryBlock differ from entry to entry: no source settles them.
+    """
+    wanted = call.text("SenderAddress").lower()
+    return [_entry(blocked) for blocked in call.tenant.blocked if wanted in ("", blocked.address.lower())]
+
+
+def _entry(blocked: BlockedSender) -> Row:
+    style = blocked.date_style
+    return {
+        "SenderAddress": blocked.address,
+        "Reason": blocked.reason,
+        "CreatedDatetime": _date(blocked.created_at, style),
+        "ChangedDatetime": _date(blocked.changed_at, style),
+        "TemporaryBlock": str(blocked.temporary) if style == 1 else blocked.temporary,
+        "ReleaseAttempts": 0,
+    }
+
+
+def _date(moment: datetime, style: int) -> str:
+    if style == 0:
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "7Z"
+    if style == 1:
+        twelve = moment.hour % 12 or 12
+        half = "AM" if moment.hour < 12 else "PM"
+        return f"{moment.month}/{moment.day}/{moment.year} {twelve}:{moment:%M:%S} {half}"
+    return moment.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+
+
+@cmdlets.add("Remove-BlockedSenderAddress", "SenderAddress", "Reason")
+def remove_blocked_sender(call: CmdletCall) -> list[Row]:
+    """Unblock a sender. The number of unblocks is limited; the entry may go on showing for a while."""
+    address, tenant = call.required("SenderAddress"), call.tenant
+    blocked = tenant.blocked_sender(address)
+    if blocked is None:
+        if tenant.switches.unblock_of_unlisted_fails:
+            raise object_not_found(address)
+        return []
+    if tenant.switches.remaining_unblocks <= 0:
+        raise CmdletError("Microsoft.Exchange.Hygiene.BlockedSenderLimitException", LIMIT_REACHED)
+    if blocked.temporary and not tenant.switches.temporary_block_removable:
+        call.warnings.append(f"The temporary block of {address} ends by itself.")
+        return []
+    tenant.switches.remaining_unblocks -= 1
+    tenant.changed("unblock requested", address)
+    tenant.after(tenant.switches.unblock_delay_s, lambda: _unblocked(tenant, blocked))
+    return []
+
+
+def _unblocked(tenant: Tenant, blocked: BlockedSender) -> None:
+    if blocked in tenant.blocked:
+        tenant.blocked.remove(blocked)
+        tenant.changed("sender unblocked", blocked.address, by="service")
+    tenant.after(tenant.switches.sending_delay_s, lambda: _first_message(tenant, blocked.address))
+
+
+def _first_message(tenant: Tenant, sender: str) -> None:
+    """Mail flows again: the first message that gets out shows in the trace."""
+    row = TraceRow(tenant.clock.now(), sender, "partner@fabrikam.example", "Back again", "delivered")
+    tenant.trace.insert(0, row)
+    tenant.changed("mail flows again", sender, by="service")
+
+
+@cmdlets.add("Get-BlockedConnector", "ConnectorId")
+def get_blocked_connectors(call: CmdletCall) -> list[Row]:
+    """The blocked inbound connectors."""
+    wanted = call.text("ConnectorId").lower()
+    return [
+        {
+            "ConnectorId": uuid.UUID(connector.connector_id),
+            "Reason": connector.reason,
+            "CreatedDatetime": connector.created_at,
+            "ChangedDatetime": connector.created_at + timedelta(minutes=1),
+        }
+        for connector in call.tenant.blocked_connectors
+        if wanted in ("", connector.connector_id)
+    ]
+
+
+@cmdlets.add("Remove-BlockedConnector", "ConnectorId", "Reason")
+def remove_blocked_connector(call: CmdletCall) -> list[Row]:
+    """Unblock a connector."""
+    wanted = call.required("ConnectorId").lower()
+    for connector in call.tenant.blocked_connectors:
+        if connector.connector_id == wanted:
+            call.tenant.blocked_connectors.remove(connector)
+            call.tenant.changed("connector unblocked", wanted)
+            return []
+    raise object_not_found(wanted)

@@ -1,0 +1,116 @@
+"""
+Everything real on loopback: the sandbox tenant, its Azure Bot Service and Teams, and the bot in this process.
+
+People speak and press through the sandbox's control routes, as a browser would; what they see is read from there too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from app import running
+from services.sandbox.teams import TeamsSandbox, start_teams
+from services.settings import Settings, load_settings
+
+#: Long enough for a slow machine, short enough to fail a test that would hang.
+PATIENCE_S = 40.0
+
+Card = dict[str, Any]
+
+
+class Teams:
+    """What people do and see, by the sandbox's control routes."""
+
+    def __init__(self, session: aiohttp.ClientSession, sandbox: TeamsSandbox) -> None:
+        self.sandbox = sandbox
+        self._session = session
+        self._base = f"{sandbox.http_origin}/_sandbox"
+
+    async def say(self, who: str, text: str, conversation: str = "personal", **more: Any) -> Any:
+        return await self._post("teams/say", {"as": who, "conversation": conversation, "text": text, **more})
+
+    async def click(self, who: str, verb: str, **more: Any) -> Any:
+        return await self._post("teams/click", {"as": who, "verb": verb, **more})
+
+    async def messages(self, place: str) -> list[dict[str, Any]]:
+        """Everything in a channel ("approvals", "general") or in somebody's chat ("alex"), oldest first."""
+        async with self._session.get(f"{self._base}/teams/conversations/{place}/activities") as got:
+            assert got.status == 200, await got.text()
+            return (await got.json())["value"]
+
+    async def card(self, place: str, wanted: Callable[[str], bool] | str) -> Card:
+        """The newest message there whose card says so, once there is one."""
+        fits = (lambda text: wanted in text) if isinstance(wanted, str) else wanted
+        last = ""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    for message in reversed(await self.messages(place)):
+                        last = words(message.get("card"))
+                        if message.get("card") and fits(last):
+                            return message
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"no card in {place} says {wanted!r}; one of them says: {last}") from None
+
+    async def journal(self, **filters: str) -> list[dict[str, Any]]:
+        async with self._session.get(f"{self._base}/journal", params=filters) as got:
+            assert got.status == 200, await got.text()
+            return await got.json()
+
+    async def changes(self) -> list[dict[str, Any]]:
+        """What was changed in the tenant, in order."""
+        return (await self.journal())["changes"]
+
+    async def fault(self, **order: Any) -> None:
+        await self._post("faults", order)
+
+    async def switch(self, **order: Any) -> None:
+        await self._post("state", order)
+
+    async def _post(self, route: str, body: dict[str, Any]) -> Any:
+        async with self._session.post(f"{self._base}/{route}", json=body) as got:
+            assert got.status < 300, f"{route}: {got.status} {await got.text()}"
+            return await got.json()
+
+
+def words(card: Any) -> str:
+    """Every text of a card, in reading order."""
+    if isinstance(card, dict):
+        own = [card[key] for key in ("text", "title", "label", "value") if isinstance(card.get(key), str)]
+        return " | ".join(own + [said for value in card.values() if (said := words(value))])
+    if isinstance(card, list):
+        return " | ".join(said for value in card if (said := words(value)))
+    return ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def settings_for(sandbox: TeamsSandbox, folder: Path, database_url: str, port: int, **more: Any) -> Settings:
+    plain = dict(sandbox.settings())
+    plain |= {"host": "127.0.0.1", "port": port, "database_url": database_url, "verify_interval_seconds": 0.2} | more
+    return load_settings(**plain)
+
+
+@asynccontextmanager
+async def world(folder: Path, database_url: str, **more: Any) -> AsyncIterator[Teams]:
+    """Sandbox and bot, joined, with the bot installed in the team and in the chats."""
+    async with AsyncExitStack() as closing:
+        port = free_port()
+        sandbox = await start_teams(folder, bot_endpoint=f"http://127.0.0.1:{port}/api/messages")
+        closing.push_async_callback(sandbox.close)
+        session = await closing.enter_async_context(aiohttp.ClientSession())
+        await closing.enter_async_context(running(settings_for(sandbox, folder, database_url, port, **more)))
+        await sandbox.relay.announce_when_up()
+        yield Teams(session, sandbox)
