@@ -1,0 +1,1 @@
+"""What people see: a frozen view and a language become an Adaptive Card. No network, no database, no clock."""

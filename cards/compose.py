@@ -1,0 +1,687 @@
+"""
+From nouns to views: what a card shows of a case, decided here once for every language. Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from cards import faces
+from cards.faces import StepState
+from cards.views import (
+    ApprovalView,
+    Button,
+    CaseListView,
+    ChecklistView,
+    Choice,
+    Choices,
+    ChoiceView,
+    Field,
+    Form,
+    Group,
+    HelpEntry,
+    HelpView,
+    Line,
+    Mark,
+    NoticeView,
+    Step,
+    Tone,
+    VerdictPart,
+    View,
+)
+from services.cases import (
+    CANCELLABLE_STATES,
+    Action,
+    ActionKind,
+    ActionState,
+    Approval,
+    ApprovalPurpose,
+    ApprovalState,
+    Block,
+    Case,
+    CaseState,
+    Finding,
+    PreventionItem,
+    PreventionState,
+    SignalState,
+    Subject,
+    Text,
+    Verdict,
+    say,
+)
+
+#: Below this share of readable checks the card warns in words that the verdict may be wrong.
+LOW_COMPLETENESS = 0.75
+#: How many reasons of a verdict are shown: all that an on-call reads at night.
+MAX_REASONS = 5
+#: How many accounts there are to choose from, and how many cases in a list.
+MAX_CHOICES = 15
+MAX_CASES = 15
+
+_BEFORE_VERDICT = frozenset({CaseState.IDENTIFYING, CaseState.CHOOSING, CaseState.INVESTIGATING})
+#: While these last, people read the evidence; afterwards they follow the actions.
+_UNDER_REVIEW = _BEFORE_VERDICT | {CaseState.AWAITING_APPROVAL}
+#: Endings by somebody's word, after which people ask what has been changed already.
+_CALLED_OFF = frozenset({CaseState.DENIED, CaseState.CANCELLED})
+#: After these answers the case went on, so that a prompt also tells where it is now.
+_MORE_TO_TELL = frozenset({ApprovalState.GRANTED, ApprovalState.SUPERSEDED})
+#: Actions in these states have changed nothing.
+_UNTOUCHED = frozenset({ActionState.PROPOSED, ActionState.SKIPPED, ActionState.WAITING_FOR_PERSON})
+
+
+# --- the checklist ---------------------------------------------------------------------------------------------------
+
+
+def checklist(case: Case, *, may_override: bool = False) -> ChecklistView:
+    """
+    The case as one live list of three steps.
+
+    `may_override` is for the copies in the approvals channel: a locked case then has the Override button there.
+    """
+    return ChecklistView(
+        headline=_headline(case),
+        tone=_tone(case),
+        needed=_needed(case),
+        facts=_facts(case),
+        steps=_steps(case, may_override),
+        form=_checklist_form(case),
+        refresh=_refresh(case) if _moves(case) else None,
+    )
+
+
+def _steps(case: Case, may_override: bool) -> tuple[Step, ...]:
+    """The three steps; none when it was clear from the beginning that there is nothing to do."""
+    if case.state is CaseState.NOTHING_TO_DO and not case.findings:
+        return ()
+    return (_secure_step(case), _unblock_step(case, may_override), _prevent_step(case))
+
+
+def _headline(case: Case) -> Text:
+    return say(f"case_state.{case.state.value}.headline", who=_who(case))
+
+
+def _tone(case: Case) -> Tone:
+    return faces.CASES[case.state].tone
+
+
+def _who(case: Case) -> str:
+    return (case.subject.display_name or case.subject.upn) if case.subject else case.query
+
+
+def _needed(case: Case) -> tuple[Text, ...]:
+    """What is needed now, and why it stands so. An ending says its reason first."""
+    approval = case.pending_approval
+    next_step = say(f"case_state.{case.state.value}.needed", who=_who(case), requester=case.requester.name)
+    if case.state is CaseState.UNBLOCKED and not _still_to_do(case):
+        next_step = None
+    lines = [next_step, case.outcome] if case.is_open else [case.outcome, next_step]
+    if case.state is CaseState.AWAITING_APPROVAL and approval:
+        lines.append(say("checklist.answer_by", until=approval.expires_at))
+    if case.state in _CALLED_OFF:
+        lines.append(say(f"checklist.{'something' if _has_changed_something(case) else 'nothing'}_changed"))
+    if case.joined_to:
+        lines.append(say("checklist.joined", case=case.joined_to))
+    return tuple(line for line in lines if line)
+
+
+def _has_changed_something(case: Case) -> bool:
+    return any(action.state not in _UNTOUCHED for action in case.actions)
+
+
+def _moves(case: Case) -> bool:
+    """Whether the card can still change, so that it is worth asking for it again."""
+    return case.is_open or bool(_still_to_do(case))
+
+
+def _checklist_form(case: Case) -> Form | None:
+    buttons = [_refresh(case)] if _moves(case) else []
+    if case.state in CANCELLABLE_STATES:
+        buttons.append(Button("cancel", say("button.cancel"), {"case": case.case_id}))
+    return Form(buttons=tuple(buttons)) if buttons else None
+
+
+def _refresh(case: Case) -> Button:
+    return Button("refresh", say("button.refresh"), {"case": case.case_id})
+
+
+# --- who and what ----------------------------------------------------------------------------------------------------
+
+
+def _facts(case: Case) -> tuple[Text, ...]:
+    asked = say("fact.asked", requester=case.requester.name, at=case.opened_at, case=case.case_id)
+    if case.state is CaseState.UNBLOCKED and case.block and case.block.since:
+        blocked = (say("block.lifted", since=case.block.since), *_block_details(case.block))
+    else:
+        blocked = _block_facts(case.block)
+    account = (say("fact.account", upn=case.subject.upn),) if case.subject else ()
+    return (*account, *_subject_facts(case.subject), *blocked, asked)
+
+
+def _subject_facts(subject: Subject | None) -> tuple[Text, ...]:
+    """What it helps to know about the account before deciding over it."""
+    if subject is None:
+        return ()
+    facts = [say("fact.position", position=_position(subject))] if _position(subject) else []
+    if subject.is_synced:
+        facts.append(say("fact.synced"))
+    if subject.account_enabled is False:
+        facts.append(say("fact.sign_in_blocked"))
+    return tuple(facts)
+
+
+def _position(subject: Subject) -> str:
+    return ", ".join(part for part in (subject.job_title, subject.department) if part)
+
+
+def _block_facts(block: Block | None) -> tuple[Text, ...]:
+    if block is None:
+        return ()
+    dated = "" if block.since is None else ".since"
+    return (say(f"block.{block.kind.value}{dated}", since=block.since), *_block_details(block))
+
+
+def _block_details(block: Block) -> tuple[Text, ...]:
+    details = [block.unreadable] if block.unreadable else []
+    if block.blocked_connectors:
+        details.append(say("block.connectors", n=len(block.blocked_connectors), names=block.blocked_connectors))
+    return tuple(details)
+
+
+# --- step 1: is it compromised, and the attacker out -----------------------------------------------------------------
+
+
+def _secure_step(case: Case) -> Step:
+    return Step(
+        title=say("checklist.step.secure"),
+        mark=_secure_mark(case),
+        note=_secure_note(case),
+        verdict=_verdict(case.verdict, limit=3 if case.state in _UNDER_REVIEW else 0),
+        groups=_groups(
+            (None, _signal_lines(case)), (say("checklist.containment"), _action_lines(case.containment, case))
+        ),
+    )
+
+
+def _secure_mark(case: Case) -> Mark:
+    state = _secure_state(case)
+    if state is StepState.DONE and not case.containment:
+        # No tick: that nothing was found to secure is no proof that all is well.
+        return replace(faces.step_mark(StepState.NOT_NEEDED), word=say("checklist.nothing_to_secure"))
+    return faces.step_mark(state)
+
+
+def _secure_state(case: Case) -> StepState:
+    state = faces.CASES[case.state].steps[0]
+    if state is StepState.DONE and not case.containment_proven:
+        return StepState.OVERRIDDEN if _granted_override(case) else StepState.FAILED
+    # Nothing to contain: the only question left is the unblock itself.
+    if case.state is CaseState.AWAITING_APPROVAL and not case.containment:
+        return StepState.DONE
+    return state
+
+
+def _secure_note(case: Case) -> Text | None:
+    override = _granted_override(case)
+    if override is None or case.containment_proven:
+        return None
+    by = override.decided_by.name if override.decided_by else say("word.somebody")
+    return say("checklist.overridden", by=by, at=override.decided_at, reason=override.reason)
+
+
+def _granted_override(case: Case) -> Approval | None:
+    overrides = (a for a in case.approvals if a.purpose is ApprovalPurpose.OVERRIDE)
+    return next((a for a in overrides if a.state is ApprovalState.GRANTED), None)
+
+
+def _signal_lines(case: Case) -> tuple[Line, ...]:
+    """One line per check with its evidence; once that was judged, the clear ones share a line."""
+    if case.state in _BEFORE_VERDICT:
+        return tuple(_with_pending(case.findings))
+    findings = _in_reading_order(case.findings)
+    if case.state in _UNDER_REVIEW:
+        return tuple(_finding_line(finding) for finding in findings)
+    clear = tuple(_signal_label(f.signal_id) for f in findings if f.state is SignalState.CLEAR)
+    told = (replace(_finding_line(f), details=()) for f in findings if f.state is not SignalState.CLEAR)
+    return (*told, *_sum_line(faces.signal_mark(SignalState.CLEAR), clear))
+
+
+def _with_pending(findings: Sequence[Finding]) -> list[Line]:
+    """A line for every check from the beginning, so that the list fills in and does not grow."""
+    read = {finding.signal_id: _finding_line(finding) for finding in findings}
+    pending = faces.signal_mark(SignalState.PENDING)
+    lines = {signal_id: Line(pending, _signal_label(signal_id)) for signal_id in faces.SIGNALS}
+    return list({**lines, **read}.values())
+
+
+def _in_reading_order(findings: Sequence[Finding]) -> list[Finding]:
+    order = {signal_id: place for place, signal_id in enumerate(faces.SIGNALS)}
+    return sorted(findings, key=lambda finding: order.get(finding.signal_id, len(order)))
+
+
+def _signal_label(signal_id: str) -> Text:
+    return say(f"signal.{signal_id}.label")
+
+
+def _finding_line(finding: Finding) -> Line:
+    return Line(
+        mark=faces.signal_mark(finding.state),
+        label=_signal_label(finding.signal_id),
+        said=None if finding.state is SignalState.PENDING else finding.summary,
+        details=finding.evidence,
+    )
+
+
+def _sum_line(mark: Mark, labels: tuple[Text, ...]) -> tuple[Line, ...]:
+    """Several lines that all say the same, as one: "Clear – forwarding and password age". None if there are none."""
+    if not labels:
+        return ()
+    return (Line(mark=replace(mark, word=say("word.listed", items=labels)), label=mark.word),)
+
+
+def _verdict(verdict: Verdict | None, limit: int = MAX_REASONS) -> VerdictPart | None:
+    if verdict is None:
+        return None
+    low = verdict.completeness < LOW_COMPLETENESS
+    tone = faces.VERDICTS[verdict.label]
+    return VerdictPart(
+        label=say(f"verdict.{verdict.label.value}"),
+        tone=Tone.WARNING if low and tone is Tone.NEUTRAL else tone,
+        completeness=say("verdict.completeness", n=verdict.checked, m=verdict.total),
+        caution=say("verdict.low_completeness") if low else None,
+        reasons=verdict.reasons[:limit],
+    )
+
+
+# --- actions ---------------------------------------------------------------------------------------------------------
+
+
+def _action_lines(actions: Iterable[Action], case: Case) -> tuple[Line, ...]:
+    """Actions in the checklist: how far each is."""
+    return tuple(
+        Line(mark=_action_mark(action, case), label=_action_label(action), said=action.outcome) for action in actions
+    )
+
+
+def _action_mark(action: Action, case: Case) -> Mark:
+    """A proposal is one until it is approved; then it was not started, and in the end not done."""
+    mark = faces.action_mark(action.state)
+    if action.state is not ActionState.PROPOSED or case.state is CaseState.AWAITING_APPROVAL:
+        return mark
+    return replace(mark, word=say("action_state.not_started" if case.is_open else "action_state.not_done"))
+
+
+def _proposal_line(number: int, action: Action) -> Line:
+    """An action on the prompt: what it does to the account, before anybody agrees to it."""
+    last = ".last" if action.kind is ActionKind.UNBLOCK and number > 1 else ""
+    undo = say("action.can_be_undone" if action.reversible else "action.cannot_be_undone")
+    return Line(
+        mark=Mark(str(number), say("action.impact", impact=say(f"impact.{action.impact.value}"), undo=undo)),
+        label=_action_label(action),
+        said=say(f"action.{action.kind.value}.effect{last}"),
+        warnings=(action.warning,) if action.warning else (),
+    )
+
+
+def _asked_line(number: int, action: Action) -> Line:
+    """An action on a prompt that was answered: its name is enough."""
+    return Line(mark=Mark(str(number), say(f"impact.{action.impact.value}")), label=_action_label(action))
+
+
+def _action_label(action: Action) -> Text:
+    return say(f"action.{action.kind.value}.label", target=action.target_name or say("word.unnamed"))
+
+
+# --- step 2: unblock -------------------------------------------------------------------------------------------------
+
+
+def _unblock_step(case: Case, may_override: bool) -> Step:
+    unblock = tuple(action for action in case.actions if action.kind is ActionKind.UNBLOCK)
+    state = _unblock_state(case)
+    return Step(
+        title=say("checklist.step.unblock"),
+        mark=_unblock_mark(case, state),
+        groups=_groups((None, _action_lines(unblock, case))),
+        form=_override_form(case) if may_override and case.state is CaseState.LOCKED else None,
+    )
+
+
+def _unblock_state(case: Case) -> StepState:
+    if case.state is CaseState.AWAITING_APPROVAL and not case.containment:
+        return StepState.NEEDS_APPROVAL
+    return faces.CASES[case.state].steps[1]
+
+
+def _reasoned(mark: Mark, reason: Text | None) -> Mark:
+    """The mark with its reason instead of its word: "Waits for step 1" says more than "Waiting"."""
+    return replace(mark, word=reason) if reason else mark
+
+
+def _unblock_mark(case: Case, state: StepState) -> Mark:
+    """A locked case names what step 2 waits for; before it got stuck, step 1 as a whole is enough."""
+    mark = faces.step_mark(state)
+    if state is StepState.WAITING:
+        return _reasoned(mark, say("checklist.waits_for_secure"))
+    if case.state is CaseState.CONTAINING:
+        return replace(mark, word=say("checklist.locked_until_secure"), colour="default")
+    unproven = _unproven(case)
+    locked = case.state is CaseState.LOCKED and unproven
+    labels = tuple(_action_label(action) for action in unproven)
+    return _reasoned(mark, say("checklist.locked_until", actions=labels) if locked else None)
+
+
+def _unproven(case: Case) -> tuple[Action, ...]:
+    return tuple(action for action in case.containment if action.state is not ActionState.PROVEN)
+
+
+def _override_form(case: Case) -> Form | None:
+    """Reason and button for the open question whether to override; without such a question there is none."""
+    pending = case.pending_approval
+    if pending is None or pending.purpose is not ApprovalPurpose.OVERRIDE:
+        return None
+    return Form(fields=(_override_reason(),), buttons=(_override_button(pending.claim),))
+
+
+def _override_reason() -> Field:
+    return Field(
+        input_id="reason",
+        label=say("override.reason.label"),
+        placeholder=say("override.reason.placeholder"),
+        required=True,
+        error=say("override.reason.error"),
+    )
+
+
+def _override_button(claim: str) -> Button:
+    return Button("override", say("button.override"), {"claim": claim}, style="destructive", sends_inputs=True)
+
+
+# --- step 3: keep it from happening again ----------------------------------------------------------------------------
+
+
+#: Items whose number is worth a line even when all is well.
+_MEASURED = frozenset({"secure_score"})
+
+
+def _prevent_step(case: Case) -> Step:
+    state = _prevent_state(case)
+    return Step(
+        title=say("checklist.step.prevent"),
+        mark=_reasoned(
+            faces.step_mark(state), say("checklist.waits_for_unblock") if state is StepState.WAITING else None
+        ),
+        groups=_groups((None, _prevention_lines(case.prevention))),
+        form=_tick_form(case),
+    )
+
+
+def _prevent_state(case: Case) -> StepState:
+    state = faces.CASES[case.state].steps[2]
+    if state is StepState.RUNNING and case.prevention:
+        return StepState.NEEDS_PERSON if _still_to_do(case) else StepState.DONE
+    return state
+
+
+def _still_to_do(case: Case) -> tuple[PreventionItem, ...]:
+    settled = {PreventionState.OK, PreventionState.TICKED}
+    return tuple(item for item in case.prevention if item.state not in settled)
+
+
+def _prevention_lines(items: Sequence[PreventionItem]) -> tuple[Line, ...]:
+    """What is missing first; what is in place shares a line; what can be ticked stands in the tick boxes below."""
+    shown = (PreventionState.OPEN, PreventionState.UNKNOWN, PreventionState.TICKED)
+    told = [_prevention_line(item) for state in shown for item in items if item.state is state]
+    in_place = [item for item in items if item.state is PreventionState.OK]
+    told += [_prevention_line(item) for item in in_place if item.item_id in _MEASURED]
+    labels = tuple(_prevention_label(item) for item in in_place if item.item_id not in _MEASURED)
+    return (*told, *_sum_line(faces.prevention_mark(PreventionState.OK), labels))
+
+
+def _prevention_line(item: PreventionItem) -> Line:
+    said = item.summary
+    if item.state is PreventionState.TICKED and item.ticked_by:
+        said = say("prevention.ticked_by", by=item.ticked_by.name, at=item.ticked_at)
+    return Line(mark=faces.prevention_mark(item.state), label=_prevention_label(item), said=said)
+
+
+def _prevention_label(item: PreventionItem) -> Text:
+    return say(f"prevention.{item.item_id}.label")
+
+
+def _tick_form(case: Case) -> Form | None:
+    """Tick boxes for what only a person can do, and one button, so that a card never runs out of buttons."""
+    todo = [item for item in case.prevention if item.state is PreventionState.TODO]
+    if not todo:
+        return None
+    choices = Choices(
+        input_id="item",
+        label=say("tick.label"),
+        choices=tuple(Choice(item.item_id, _prevention_label(item)) for item in todo),
+        error=say("tick.error"),
+        several=True,
+    )
+    button = Button("tick", say("button.tick"), {"case": case.case_id}, sends_inputs=True)
+    return Form(choices=choices, buttons=(button,))
+
+
+def _groups(*titled: tuple[Text | None, tuple[Line, ...]]) -> tuple[Group, ...]:
+    return tuple(Group(lines=lines, title=title) for title, lines in titled if lines)
+
+
+# --- the approval prompt ---------------------------------------------------------------------------------------------
+
+
+def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
+    """The question to the on-call while it is open; afterwards how it ended, without buttons."""
+    pending = approval.state is ApprovalState.PENDING
+    verdict = _verdict(case.verdict, MAX_REASONS if pending else 0)
+    asked = _asked_actions(case, approval)
+    return ApprovalView(
+        headline=_prompt_headline(case, approval),
+        tone=verdict.tone if pending and verdict else faces.APPROVALS[approval.state],
+        question=_question(case, approval),
+        answer=() if pending else _answer(case, approval),
+        cautions=_cautions(case, approval) if pending else (),
+        facts=_prompt_facts(case, approval),
+        verdict=verdict,
+        actions_title=say(
+            f"approval_prompt.{approval.purpose.value}.actions" if pending else "approval_prompt.actions_asked"
+        ),
+        actions=tuple(_proposal_line(n, a) if pending else _asked_line(n, a) for n, a in enumerate(asked, start=1)),
+        unreadable=_unreadable(case) if pending else (),
+        deadline=say("approval_prompt.answer_by", until=approval.expires_at) if pending else None,
+        form=_prompt_form(approval) if pending else None,
+        notification=_notification(case, approval),
+    )
+
+
+def _prompt_headline(case: Case, approval: Approval) -> Text:
+    if approval.state is ApprovalState.PENDING:
+        return say(f"approval_prompt.{approval.purpose.value}.headline", who=_who(case))
+    return say(f"approval_state.{approval.state.value}.headline", who=_who(case), by=_decider(approval))
+
+
+def _question(case: Case, approval: Approval) -> Text:
+    since = case.block.since if case.block else None
+    upn = case.subject.upn if case.subject else case.query
+    secured = approval.purpose is ApprovalPurpose.REMEDIATION and not case.containment
+    return say(
+        f"approval_prompt.{approval.purpose.value}.question" + (".unblock_only" if secured else ""),
+        requester=case.requester.name,
+        who=_who(case),
+        upn=upn,
+        since=say("approval_prompt.since", since=since) if since else say("approval_prompt.since_unknown"),
+    )
+
+
+def _cautions(case: Case, approval: Approval) -> tuple[Text, ...]:
+    """What an override leaves open: each action that is not proven, and why."""
+    if approval.purpose is not ApprovalPurpose.OVERRIDE:
+        return ()
+    return (say("approval_prompt.unproven"), *(_unproven_text(action) for action in _unproven(case)))
+
+
+def _unproven_text(action: Action) -> Text:
+    because = ".because" if action.outcome else ""
+    state = faces.action_mark(action.state).word
+    return say(
+        f"approval_prompt.unproven_action{because}", action=_action_label(action), state=state, why=action.outcome
+    )
+
+
+def _answer(case: Case, approval: Approval) -> tuple[Text, ...]:
+    """When and why it was answered, and what became of it."""
+    lines = [say(f"approval_state.{approval.state.value}.note")]
+    if approval.decided_at:
+        lines = [say("approval_prompt.decided", by=_decider(approval), at=approval.decided_at)]
+    if approval.reason:
+        lines.append(say("approval_prompt.reason_given", reason=approval.reason))
+    if approval.state in _MORE_TO_TELL:
+        lines.append(say("approval_prompt.now", headline=_headline(case)))
+    return tuple(lines)
+
+
+def _decider(approval: Approval) -> str | Text:
+    return approval.decided_by.name if approval.decided_by else say("word.somebody")
+
+
+def _prompt_facts(case: Case, approval: Approval) -> tuple[Text, ...]:
+    asked = say("approval_prompt.asked", at=approval.asked_at, case=case.case_id)
+    return (*_subject_facts(case.subject), *(_block_details(case.block) if case.block else ()), asked)
+
+
+def _asked_actions(case: Case, approval: Approval) -> tuple[Action, ...]:
+    """What this approval is about: all actions, or for an override the unblock alone."""
+    if approval.purpose is ApprovalPurpose.OVERRIDE:
+        return tuple(action for action in case.actions if action.kind is ActionKind.UNBLOCK)
+    return case.actions
+
+
+def _unreadable(case: Case) -> tuple[Text, ...]:
+    """What could not be read and why, each check once."""
+    reasons = {f.signal_id: f.unknown_reason for f in case.findings if f.state is SignalState.UNKNOWN}
+    for name in case.verdict.missing if case.verdict else ():
+        reasons.setdefault(name, None)
+    return tuple(
+        say("approval_prompt.unreadable", check=_signal_label(signal_id), why=say(f"unknown_reason.{reason.value}"))
+        if reason
+        else _signal_label(signal_id)
+        for signal_id, reason in reasons.items()
+    )
+
+
+def _prompt_form(approval: Approval) -> Form:
+    deny = Button("deny", say("button.deny"), {"claim": approval.claim}, style="destructive", sends_inputs=True)
+    if approval.purpose is ApprovalPurpose.OVERRIDE:
+        # The reason is required here, and a refusal must not hang on it.
+        return Form((_override_reason(),), None, (_override_button(approval.claim), replace(deny, sends_inputs=False)))
+    approve = Button("approve", say("button.approve"), {"claim": approval.claim}, style="positive")
+    reason = Field("reason", say("deny.reason.label"), say("deny.reason.placeholder"))
+    return Form((reason,), None, (approve, deny))
+
+
+def _notification(case: Case, approval: Approval) -> Text:
+    headline = _prompt_headline(case, approval)
+    if approval.state is not ApprovalState.PENDING or case.verdict is None:
+        return headline
+    verdict = _verdict(case.verdict)
+    return say(
+        "approval_prompt.notification",
+        headline=headline,
+        verdict=verdict.label,
+        completeness=verdict.completeness,
+        until=approval.expires_at,
+    )
+
+
+# --- the small cards -------------------------------------------------------------------------------------------------
+
+
+def choose_account(case: Case) -> ChoiceView:
+    """Several accounts fit: the requester picks one. The values of the choices are Entra object ids."""
+    shown = case.candidates[:MAX_CHOICES]
+    hidden = len(case.candidates) - len(shown)
+    choices = Choices(
+        input_id="account",
+        label=say("choose_account.label"),
+        choices=tuple(Choice(subject.user_oid, _choice_title(subject)) for subject in shown),
+        error=say("choose_account.error"),
+    )
+    return ChoiceView(
+        headline=say("choose_account.headline"),
+        tone=Tone.ACCENT,
+        question=say("choose_account.question", n=len(case.candidates), query=case.query),
+        hint=say("choose_account.hint_more", n=hidden) if hidden else say("choose_account.hint"),
+        form=Form(
+            choices=choices,
+            buttons=(
+                Button("choose", say("button.choose"), {"case": case.case_id}, style="positive", sends_inputs=True),
+                Button("cancel", say("button.cancel"), {"case": case.case_id}),
+            ),
+        ),
+    )
+
+
+def _choice_title(subject: Subject) -> Text:
+    dressed = ".with_position" if _position(subject) else ""
+    who, upn = subject.display_name, subject.upn
+    return say(f"choose_account.choice{dressed}", who=who, upn=upn, position=_position(subject))
+
+
+def notice(tone: Tone, title: Text, body: Sequence[Text] = (), buttons: Sequence[Button] = ()) -> NoticeView:
+    """A short message, such as "there is nobody of that name"."""
+    form = Form(buttons=tuple(buttons)) if buttons else None
+    return NoticeView(headline=title, tone=tone, body=tuple(body), form=form)
+
+
+def case_list(cases: Sequence[Case], title: Text) -> CaseListView:
+    """One line per case, in the order given."""
+    lines = [_case_line(case) for case in cases[:MAX_CASES]]
+    if hidden := len(cases) - len(lines):
+        lines.append(more_line(hidden))
+    return CaseListView(
+        headline=title,
+        lines=tuple(lines),
+        hint=say("case_list.hint") if cases else say("case_list.empty"),
+    )
+
+
+def _case_line(case: Case) -> Line:
+    upn = case.subject.upn if case.subject else None
+    return Line(
+        mark=faces.case_mark(case.state),
+        label=say("case_list.case", who=_who(case), case=case.case_id),
+        details=(
+            say("case_list.opened", at=case.opened_at, requester=case.requester.name),
+            *([say("fact.account", upn=upn)] if upn else []),
+        ),
+    )
+
+
+def more_line(hidden: int) -> Line:
+    """ "and 3 more": what stands for the lines that were left out."""
+    return Line(Mark("⋯", say("word.not_shown")), say("word.others", n=hidden))
+
+
+_COMMANDS = ("unblock", "status", "cases", "case", "cancel", "help", "approvals_here", "alerts_here")
+
+
+def help_card(may_request: bool) -> HelpView:
+    """Every command, in words that can be typed."""
+    return HelpView(
+        headline=say("help_card.headline"),
+        tone=Tone.ACCENT,
+        intro=say("help_card.intro"),
+        entries=tuple(HelpEntry(say(f"help_card.{c}.command"), say(f"help_card.{c}.meaning")) for c in _COMMANDS),
+        note=None if may_request else say("help_card.may_not_request"),
+    )
+
+
+def refusal(reason: Text, current: View | None) -> View:
+    """What somebody sees who may not press: the reason on top, then what is true now, without buttons."""
+    if current is None:
+        return notice(Tone.WARNING, say("refusal.headline"), (reason,))
+    silent = replace(current, refused=reason, form=None, refresh=None)
+    if isinstance(silent, ChecklistView):
+        return replace(silent, steps=tuple(replace(step, form=None) for step in silent.steps))
+    return silent

@@ -1,0 +1,242 @@
+"""
+What each card shows, with everything decided: frozen values that hold no words of any language, only `Text`s.
+
+Templates arrange these and decide nothing. Each view names its folder in `cards/templates/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from services.cases import Text
+
+
+class Tone(StrEnum):
+    """How a part of a card is coloured; the values are Adaptive Card container styles. Never the only sign."""
+
+    NEUTRAL = "emphasis"
+    ACCENT = "accent"
+    GOOD = "good"
+    WARNING = "warning"
+    ATTENTION = "attention"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How one line stands: a symbol, and the word that says the same."""
+
+    symbol: str
+    word: Text
+    #: TextBlock colour of the symbol.
+    colour: str = "default"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing of a step: a check, an action, a prevention item."""
+
+    mark: Mark
+    label: Text
+    #: What there is to say about it, on the same line.
+    said: Text | None = None
+    #: Small lines below it; the first to go when a card gets too large.
+    details: tuple[Text, ...] = ()
+    #: Lines below it that must be seen, such as what an action also does.
+    warnings: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
+class Field:
+    """A line of text that a person may or must type."""
+
+    input_id: str
+    label: Text
+    placeholder: Text | None = None
+    required: bool = False
+    #: What is said when a required field was left empty.
+    error: Text | None = None
+    max_length: int = 400
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One entry of a list: what is sent when it is chosen, and what is shown."""
+
+    value: str
+    title: Text
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A list to choose one of, or with `several` any number of."""
+
+    input_id: str
+    label: Text
+    choices: tuple[Choice, ...]
+    error: Text
+    several: bool = False
+
+
+@dataclass(frozen=True)
+class Button:
+    """
+    Something that can be pressed. `data` holds opaque ids only, and the verb once more, because a client that knows no
+    Action.Execute sends `data` alone.
+    """
+
+    verb: str
+    title: Text
+    data: Mapping[str, str] = field(default_factory=dict)
+    #: "default", "positive" or "destructive".
+    style: str = "default"
+    #: Whether what was typed goes along, and so has to be valid.
+    sends_inputs: bool = False
+
+    @property
+    def payload(self) -> dict[str, str]:
+        return {"verb": self.verb, **self.data}
+
+
+@dataclass(frozen=True)
+class Form:
+    """Inputs and the buttons below them."""
+
+    fields: tuple[Field, ...] = ()
+    choices: Choices | None = None
+    buttons: tuple[Button, ...] = ()
+
+
+@dataclass(frozen=True)
+class VerdictPart:
+    """The verdict as a card shows it: the word, how much could be read, and why."""
+
+    label: Text
+    tone: Tone
+    #: "Checked 7 of 8".
+    completeness: Text
+    #: Said in words when so little could be read that the verdict may be wrong.
+    caution: Text | None = None
+    reasons: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lines that belong together, perhaps under a small title."""
+
+    lines: tuple[Line, ...]
+    title: Text | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One of the three steps of the checklist."""
+
+    title: Text
+    mark: Mark
+    #: What it waits for, or why it ended as it did.
+    note: Text | None = None
+    verdict: VerdictPart | None = None
+    groups: tuple[Group, ...] = ()
+    form: Form | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What every card has: a headline with a tone, perhaps a refusal above and buttons below."""
+
+    template: ClassVar[str]
+
+    headline: Text
+    tone: Tone = Tone.NEUTRAL
+    #: Why the person who pressed may not; shown above everything else.
+    refused: Text | None = None
+    form: Form | None = None
+    #: The action that Teams offers as "Refresh card".
+    refresh: Button | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChecklistView(View):
+    """A case as one live list: where it is, what is needed from whom, and the three steps."""
+
+    template: ClassVar[str] = "checklist"
+
+    #: What is needed now, and from whom; the most important line first.
+    needed: tuple[Text, ...]
+    #: Account, block, requester: small lines under the headline.
+    facts: tuple[Text, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApprovalView(View):
+    """The question to the on-call, or its answer."""
+
+    template: ClassVar[str] = "approval_prompt"
+
+    #: Who asks for what, in one sentence.
+    question: Text
+    #: When and why it was answered; empty while it is open.
+    answer: tuple[Text, ...] = ()
+    #: Said in words next to the question because it changes the answer.
+    cautions: tuple[Text, ...] = ()
+    facts: tuple[Text, ...] = ()
+    verdict: VerdictPart | None = None
+    actions_title: Text
+    actions: tuple[Line, ...] = ()
+    unreadable: tuple[Text, ...] = ()
+    deadline: Text | None = None
+    #: What is shown as notification.
+    notification: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceView(View):
+    """Several accounts fit what was typed."""
+
+    template: ClassVar[str] = "choose_account"
+
+    question: Text
+    #: What to do when the right one is not in the list.
+    hint: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoticeView(View):
+    """A short message."""
+
+    template: ClassVar[str] = "notice"
+
+    body: tuple[Text, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseListView(View):
+    """Cases, one line each, with two small lines at most below."""
+
+    template: ClassVar[str] = "case_list"
+
+    lines: tuple[Line, ...]
+    hint: Text
+
+
+@dataclass(frozen=True)
+class HelpEntry:
+    """One command, as it can be typed, and what it does."""
+
+    command: Text
+    meaning: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class HelpView(View):
+    """What can be typed, and what it does."""
+
+    template: ClassVar[str] = "help_card"
+
+    intro: Text
+    entries: tuple[HelpEntry, ...]
+    note: Text | None = None

@@ -1,0 +1,382 @@
+"""What is shown of a case: every state has its face, and the rules of what may be pressed where."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bot import grammar
+from bot.grammar import parse
+from cards import compose, faces
+from cards.faces import StepState
+from cards.language import Words, languages
+from cards.samples import JANE, NOW, hostile_case, sample_cases, samples
+from cards.views import ApprovalView, Button, ChecklistView, Form, Tone, View
+from services.cases import (
+    CANCELLABLE_STATES,
+    ActionKind,
+    ActionState,
+    Approval,
+    ApprovalPurpose,
+    ApprovalState,
+    BlockKind,
+    CaseState,
+    Impact,
+    PreventionState,
+    SignalState,
+    UnknownReason,
+    VerdictLabel,
+    say,
+)
+
+CASES = sample_cases()
+SAMPLES = samples()
+WAITING = CASES["awaiting_approval"]
+
+
+def prompt_of(state: ApprovalState, case=WAITING, **more) -> ApprovalView:
+    approval = Approval(
+        prompt_id="p1",
+        claim="claim-1",
+        case_id=case.case_id,
+        plan_hash="0" * 64,
+        state=state,
+        asked_at=NOW,
+        expires_at=NOW + timedelta(hours=1),
+        **more,
+    )
+    return compose.approval_prompt(case, approval)
+
+
+def forms(view: View) -> list[Form]:
+    steps = view.steps if isinstance(view, ChecklistView) else ()
+    return [form for form in (view.form, *(step.form for step in steps)) if form]
+
+
+def buttons(view: View) -> dict[str, Button]:
+    return {button.verb: button for form in forms(view) for button in form.buttons}
+
+
+def english(*texts) -> str:
+    return " ".join(Words("en", strict=True).plain(text) for text in texts if text)
+
+
+# --- completeness ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("state", CaseState)
+def test_every_state_of_a_case_has_a_face_and_its_words(state, language):
+    """Headline, short word and what is needed now: in every language, for every state."""
+    words = Words(language, strict=True)
+    values = {"who": "Jane", "requester": "Alex"}
+
+    assert faces.CASES[state].symbol
+    for part in ("headline", "short", "needed"):
+        assert words.t(f"case_state.{state.value}.{part}", **values)
+
+
+@pytest.mark.parametrize(
+    ("members", "key"),
+    [
+        (StepState, "step_state.{}"),
+        (SignalState, "signal_state.{}"),
+        (ActionState, "action_state.{}"),
+        (PreventionState, "prevention_state.{}"),
+        (UnknownReason, "unknown_reason.{}"),
+        (VerdictLabel, "verdict.{}"),
+        (Impact, "impact.{}"),
+        (BlockKind, "block.{}"),
+        (BlockKind, "block.{}.since"),
+        (ActionKind, "action.{}.label"),
+        (ActionKind, "action.{}.effect"),
+        (ApprovalState, "approval_state.{}.headline"),
+        (ApprovalState, "approval_state.{}.note"),
+        (ApprovalPurpose, "approval_prompt.{}.headline"),
+        (ApprovalPurpose, "approval_prompt.{}.question"),
+    ],
+)
+@pytest.mark.parametrize("language", languages())
+def test_every_member_of_every_enum_has_its_words(members, key, language):
+    """A new state without words fails here and not on somebody's card."""
+    known = {"target": "x", "since": NOW, "who": "x", "by": "x", "requester": "x", "upn": "x"}
+
+    for member in members:
+        assert Words(language, strict=True).t(key.format(member.value), **known)
+
+
+@pytest.mark.parametrize(
+    ("table", "members"),
+    [
+        (faces.STEPS, StepState),
+        (faces.SIGNAL_STATES, SignalState),
+        (faces.ACTION_STATES, ActionState),
+        (faces.PREVENTION_STATES, PreventionState),
+        (faces.VERDICTS, VerdictLabel),
+        (faces.APPROVALS, ApprovalState),
+        (faces.CASES, CaseState),
+    ],
+)
+def test_every_member_has_a_symbol_or_tone(table, members):
+    """The tables of faces are complete."""
+    assert set(members) == set(table)
+
+
+def test_the_samples_show_every_state():
+    """What is looked at in the previews is everything that people can get to see."""
+    assert set(CaseState) == {case.state for case in CASES.values()}
+    assert {f"approval_prompt_{state.value}" for state in ApprovalState} <= SAMPLES.keys()
+
+
+# --- the checklist ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["identifying", "investigating"])
+def test_the_three_steps_stand_there_from_the_beginning(name):
+    """Before anything was read there are three steps, and a line for each of the eight checks."""
+    view = compose.checklist(CASES[name])
+
+    assert 3 == len(view.steps)
+    assert len(faces.SIGNALS) == len(view.steps[0].groups[0].lines)
+
+
+def test_the_headline_of_an_unblocked_case_says_so():
+    """The last card says "unblocked" and nothing else on top."""
+    view = compose.checklist(CASES["unblocked"])
+
+    assert "Jane Doe is unblocked" == english(view.headline)
+    assert Tone.GOOD is view.tone
+
+
+def test_a_check_that_could_not_be_read_is_no_good_news():
+    """Unknown is not clean: its mark differs from a clear one in symbol and word."""
+    unknown, clear = faces.signal_mark(SignalState.UNKNOWN), faces.signal_mark(SignalState.CLEAR)
+
+    assert unknown.symbol != clear.symbol
+    assert english(unknown.word) != english(clear.word)
+
+
+def test_no_evidence_is_never_green():
+    """There is no verdict "clean", and a verdict from few checks says in words that it may be wrong."""
+    step = compose.checklist(CASES["awaiting_approval_no_evidence"]).steps[0]
+
+    assert Tone.WARNING is step.verdict.tone
+    assert "may be wrong" in english(step.verdict.caution)
+    assert "Checked 4 of 8" == english(step.verdict.completeness)
+
+
+def test_a_locked_case_says_what_step_2_waits_for():
+    """The actions that are not proven are named where the unblock is locked."""
+    view = compose.checklist(CASES["locked"])
+
+    assert "Locked until this is proven: Remove the access of the app “PDF Viewer Pro”" == english(
+        view.steps[1].mark.word
+    )
+
+
+def test_override_is_offered_in_the_approvals_channel_alone():
+    """Other copies of a locked checklist have no such button."""
+    locked = CASES["locked"]
+
+    assert "override" not in buttons(compose.checklist(locked))
+    assert buttons(compose.checklist(locked, may_override=True))["override"].sends_inputs
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "locked"])
+def test_only_a_locked_case_can_be_overridden(name):
+    """Whatever the channel, no other state has the button."""
+    assert "override" not in buttons(compose.checklist(CASES[name], may_override=True))
+
+
+def test_the_override_button_answers_the_open_question():
+    """It carries the claim of the question whether to override, and without that question there is no button."""
+    locked = CASES["locked"]
+    unasked = locked.model_copy(update={"approvals": ()})
+
+    assert {"verb": "override", "claim": locked.pending_approval.claim} == buttons(
+        compose.checklist(locked, may_override=True)
+    )["override"].payload
+    assert "override" not in buttons(compose.checklist(unasked, may_override=True))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cancel_is_offered_while_the_case_can_be_called_off(name):
+    """The button is there exactly as long as the transitions allow it."""
+    assert (CASES[name].state in CANCELLABLE_STATES) == ("cancel" in buttons(compose.checklist(CASES[name])))
+
+
+def test_what_only_a_person_can_do_are_tick_boxes_with_one_button():
+    """Six items need no six buttons; what is ticked goes along as `item`."""
+    form = compose.checklist(CASES["unblocked"]).steps[2].form
+
+    assert 6 == len(form.choices.choices)
+    assert ("item", True) == (form.choices.input_id, form.choices.several)
+    assert {"verb": "tick", "case": "K4P7Z9"} == form.buttons[0].payload
+
+
+def test_an_override_stays_visible():
+    """A case that was unblocked without proof says who decided that, and why."""
+    step = compose.checklist(CASES["unblocked_overridden"]).steps[0]
+
+    assert "Overridden" == english(step.mark.word)
+    assert "Lee Gu" in english(step.note)
+    assert "removed by hand" in english(step.note)
+
+
+def test_a_cancelled_case_says_whether_anything_was_changed():
+    """Called off before the approval, nothing was; called off while locked, something was."""
+    before = compose.checklist(CASES["cancelled"])
+    after = compose.checklist(CASES["locked"].moved(CaseState.CANCELLED, NOW))
+
+    assert "The bot changed nothing." in english(*before.needed)
+    assert "stays done" in english(*after.needed)
+
+
+def test_a_lifted_block_is_told_in_the_past():
+    """The card of an unblocked account does not claim that it is on the list."""
+    assert "Was on the restricted list" in english(*compose.checklist(CASES["unblocked"]).facts)
+
+
+# --- the approval prompt ---------------------------------------------------------------------------------------------
+
+
+def test_the_prompt_asks_in_one_sentence():
+    """Who asks, for whom, since when blocked."""
+    view = prompt_of(ApprovalState.PENDING)
+
+    assert (
+        "Alex Wilber asks to secure and unblock Jane Doe (jane@contoso.com), blocked since 24 Nov 2026, 01:55 UTC."
+        == english(view.question)
+    )
+
+
+def test_the_prompt_lists_exactly_the_actions_in_their_order():
+    """What is approved is what is listed, the unblock last."""
+    view = prompt_of(ApprovalState.PENDING)
+
+    assert len(WAITING.actions) == len(view.actions)
+    assert "Unblock jane@contoso.com" == english(view.actions[-1].label)
+
+
+def test_the_prompt_tells_what_could_not_be_read_and_why():
+    """A missing licence is named next to the check that it is missing for."""
+    view = prompt_of(ApprovalState.PENDING)
+
+    assert "Entra risk state: needs a licence that the tenant does not have" == english(*view.unreadable)
+
+
+def test_an_open_prompt_has_approve_and_deny_and_nothing_else():
+    """Approve takes no inputs along, Deny takes the reason, and both carry the claim alone."""
+    pressed = buttons(prompt_of(ApprovalState.PENDING))
+
+    assert {"approve", "deny"} == pressed.keys()
+    assert {"verb": "approve", "claim": "claim-1"} == pressed["approve"].payload
+    assert (False, True) == (pressed["approve"].sends_inputs, pressed["deny"].sends_inputs)
+
+
+@pytest.mark.parametrize("state", [state for state in ApprovalState if state is not ApprovalState.PENDING])
+def test_an_ended_prompt_has_no_buttons_and_says_how_it_ended(state):
+    """Granted, denied, expired, cancelled, superseded: nothing left to press."""
+    view = prompt_of(state)
+
+    assert {} == buttons(view)
+    assert view.deadline is None
+    assert english(*view.answer)
+
+
+def test_a_denied_prompt_says_who_when_and_why():
+    """The answer is on the card for everybody who was asked."""
+    by = WAITING.requester.model_copy(update={"name": "Megan Bowen"})
+    view = prompt_of(ApprovalState.DENIED, decided_by=by, decided_at=NOW, reason="Call Jane first")
+
+    assert "Megan Bowen, 24 Nov 2026, 03:12 UTC" in english(*view.answer)
+    assert "Reason: Call Jane first" in english(*view.answer)
+
+
+def test_an_override_prompt_asks_for_a_reason_and_names_what_is_not_proven():
+    """Whoever overrides has to say why, and sees what the risk is; whoever refuses need not."""
+    view = prompt_of(ApprovalState.PENDING, CASES["locked"], purpose=ApprovalPurpose.OVERRIDE)
+
+    assert {"override", "deny"} == buttons(view).keys()
+    assert view.form.fields[0].required
+    assert not buttons(view)["deny"].sends_inputs
+    assert "Remove the access of the app “PDF Viewer Pro” – Failed. Microsoft gave no" in english(*view.cautions)
+
+
+# --- the small cards -------------------------------------------------------------------------------------------------
+
+
+def test_the_choice_is_by_object_id():
+    """Names can be the same; what is chosen is an Entra object id."""
+    view = compose.choose_account(CASES["choosing"])
+
+    assert [subject.user_oid for subject in CASES["choosing"].candidates] == [
+        choice.value for choice in view.form.choices.choices
+    ]
+    assert {"choose", "cancel"} == buttons(view).keys()
+
+
+def test_too_many_accounts_are_cut_and_said():
+    """A list of forty shows fifteen, and how to name one that is not among them."""
+    crowd = CASES["choosing"].model_copy(update={"candidates": (JANE,) * 40})
+    view = compose.choose_account(crowd)
+
+    assert compose.MAX_CHOICES == len(view.form.choices.choices)
+    assert "25 more are not shown" in english(view.hint)
+
+
+def test_a_long_case_list_says_how_many_are_left_out():
+    """Forty cases are fifteen lines and "25 more"."""
+    view = compose.case_list([WAITING] * 40, say("case_list.title"))
+
+    assert "25 more" == english(view.lines[-1].label)
+
+
+@pytest.mark.parametrize("name", ["checklist_locked_may_override", "checklist_unblocked", "approval_prompt_pending"])
+def test_a_refusal_is_the_current_card_with_the_reason_and_without_buttons(name):
+    """Whoever may not press sees why, and what is true now."""
+    view = compose.refusal(say("refusal.own_request"), SAMPLES[name])
+
+    assert {} == buttons(view)
+    assert say("refusal.own_request") == view.refused
+    assert SAMPLES[name].headline == view.headline
+
+
+def test_a_refusal_without_a_card_is_a_notice():
+    """Somebody who may not even see the case gets the reason alone."""
+    view = compose.refusal(say("refusal.guest"), None)
+
+    assert "notice" == view.template
+    assert (say("refusal.guest"),) == view.body
+
+
+def test_help_says_so_when_somebody_may_not_request():
+    """Those who may get no such line."""
+    assert compose.help_card(True).note is None
+    assert "not ask for an unblock" in english(compose.help_card(False).note)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if "hostile" not in name])
+def test_buttons_carry_opaque_ids_only(name):
+    """No name, address or decision travels in the data of a button."""
+    for button in buttons(SAMPLES[name]).values():
+        assert button.payload.keys() <= {"verb", "claim", "case"}
+        assert all("@" not in value for value in button.payload.values())
+
+
+def test_a_hostile_case_still_has_its_decision():
+    """Whatever names say, the prompt has its two buttons."""
+    case = hostile_case()
+
+    assert {"approve", "deny"} == buttons(compose.approval_prompt(case, case.approvals[0])).keys()
+
+
+@pytest.mark.parametrize("language", languages())
+def test_the_commands_of_the_help_card_are_understood(language):
+    """What the card tells people to type is what the bot understands, in their language."""
+    words = Words(language, strict=True)
+    understood = [type(parse(words.plain(entry.command))) for entry in compose.help_card(True).entries]
+
+    assert not {grammar.Unknown, grammar.Incomplete} & set(understood)
+    assert len(understood) == len(set(understood))
