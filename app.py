@@ -1,0 +1,468 @@
+"""
+The composition root and the command line: reads settings, builds every object once, joins them, starts the server.
+
+`python app.py --help` lists the commands. A setting that cannot be used ends the program with exit code 2 and one line
+for each, before anything starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+from aiohttp import web
+
+from services.errors import AuditBroken, BotError, CaseNotFound, SettingsError
+from services.settings import Settings, load_settings
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Service:
+    """The running bot."""
+
+    address: str
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Service]:
+    """
+    The whole bot, listening, for as long as the block lasts. Everything is built here, once, and handed down.
+
+    Imports stand here because a command such as `cases` must not wait for the bot SDK to load.
+    """
+    from bot.adapter import TeamsAdapter, invoke_card
+    from bot.connector import Connector, ServiceHosts
+    from bot.endpoint import MessagesEndpoint
+    from bot.handlers import Handlers
+    from bot.health import Health
+    from bot.identity import BotTokenValidator
+    from bot.presenter import Presenter
+    from bot.replies import still_working
+    from cards.language import best_language
+    from cards.render import render
+    from services import durable
+    from services.access import Access
+    from services.approvals import Approvals
+    from services.casework import Casework
+    from services.clients.clouds import cloud_of
+    from services.clients.exchange import ExchangeClient
+    from services.clients.graph import GraphClient
+    from services.clients.http import Sender
+    from services.clients.tokens import Tokens
+    from services.clients.trust import open_session
+    from services.clock import SystemClock
+    from services.containment import Containment, propose
+    from services.investigation.run import Investigation
+    from services.investigation.verdict import decide
+    from services.prevention import Prevention
+    from services.remediation import Remediation, Timing, Tools
+    from services.store import Store, migrate
+
+    database_url = settings.database_url.get_secret_value()
+    await asyncio.to_thread(migrate, database_url)
+
+    async with AsyncExitStack() as closing:
+        clock = SystemClock()
+        store = Store(database_url, clock)
+        closing.push_async_callback(store.close)
+        session = await closing.enter_async_context(open_session(settings.ca_bundle))
+        tokens = Tokens(
+            tenant_id=settings.tenant_id,
+            app_id=settings.app_id,
+            login_url=settings.login_url,
+            app_type=settings.app_type.value,
+            secret=settings.app_secret,
+            certificate_path=settings.app_certificate_path,
+            ca_bundle=settings.ca_bundle,
+        )
+        closing.callback(tokens.close)
+        sender = Sender(session, tokens, clock)
+        graph = GraphClient(sender.send, settings.graph_url)
+        exchange = ExchangeClient(sender.send, settings.exchange_url, settings.tenant_id)
+
+        service_hosts = ServiceHosts(settings.service_hosts)
+        bot_scope = cloud_of(settings.login_url).bot_scope
+        connector = Connector(session, lambda: tokens.token(bot_scope), service_hosts)
+        presenter = Presenter(
+            store=store,
+            connector=connector,
+            clock=clock,
+            language=settings.language,
+            approvals_conversation=settings.approvals_conversation,
+        )
+        access = Access(
+            graph,
+            tenant_id=settings.tenant_id,
+            requesters=settings.requesters,
+            approvers=settings.approvers,
+            admins=settings.admins,
+        )
+        approvals = Approvals(store, access, clock)
+        remediation = Remediation(
+            Tools(
+                store=store,
+                clock=clock,
+                notifier=presenter,
+                access=access,
+                directory=graph,
+                exchange=exchange,
+                investigation=Investigation(graph, exchange, clock),
+                decide=decide,
+                propose=propose,
+                containment=Containment(graph, exchange, clock, asyncio.sleep),
+                prevention=Prevention(graph, exchange),
+                timing=Timing(
+                    approval_wait=timedelta(minutes=settings.approval_timeout_minutes),
+                    verify_interval_s=settings.verify_interval_seconds,
+                    verify_timeout_s=settings.verify_timeout_seconds,
+                ),
+            )
+        )
+        casework = Casework(
+            store=store,
+            clock=clock,
+            access=access,
+            approvals=approvals,
+            remediation=remediation,
+            notifier=presenter,
+            directory=graph,
+            senders=exchange,
+            tenant_id=settings.tenant_id,
+        )
+        handlers = Handlers(
+            casework=casework,
+            approvals=approvals,
+            presenter=presenter,
+            store=store,
+            clock=clock,
+            language=settings.language,
+        )
+
+        def fallback(incoming: Any) -> dict[str, Any]:
+            return invoke_card(render(still_working(), best_language(incoming.locale, settings.language)).card)
+
+        validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, clock)
+        endpoint = MessagesEndpoint(
+            adapter=TeamsAdapter(connector, handlers, fallback),
+            validator=validator,
+            tenant_id=settings.tenant_id,
+            service_hosts=service_hosts,
+            fallback=fallback,
+        )
+        health = Health(store=store, tokens=tokens, scope=bot_scope, validator=validator)
+
+        remediation.take_charge()
+        durable.set_up(database_url, settings.replica_id)
+        closing.callback(durable.shut_down)
+        closing.push_async_callback(remediation.stop)
+        durable.launch()
+        closing.push_async_callback(presenter.close)
+        closing.push_async_callback(endpoint.close)
+        address = await closing.enter_async_context(_listening(settings, endpoint, health))
+        await remediation.take_up_open_cases()
+        await presenter.start()
+        yield Service(address)
+
+
+@asynccontextmanager
+async def _listening(settings: Settings, endpoint: Any, health: Any) -> AsyncIterator[str]:
+    """The HTTP server; hands out its address, which matters when the port was left to the machine (0)."""
+    application = web.Application()
+    application.router.add_post("/api/messages", endpoint.handle)
+    application.router.add_get("/healthz", health.alive)
+    application.router.add_get("/readyz", health.ready)
+    application.router.add_get("/metrics", health.metrics)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
+    except OSError as exc:
+        await runner.cleanup()
+        raise SettingsError(("port", f"cannot listen on {settings.host}:{settings.port}: {exc.strerror}")) from exc
+    host, port = runner.addresses[0][:2]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+# --- the command line ------------------------------------------------------------------------------------------------
+
+
+def _settings(**overrides: Any) -> Settings:
+    try:
+        return load_settings(**overrides)
+    except SettingsError as error:
+        _end_with(error)
+
+
+def _end_with(error: SettingsError) -> Any:
+    click.echo(str(error), err=True)
+    sys.exit(2)
+
+
+def _set_up_logging() -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Unblock: the Teams bot that gets a mailbox sending again, safely."""
+    _set_up_logging()
+
+
+@main.command()
+def serve() -> None:
+    """Run the bot."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with running(settings) as service:
+            log.info("listening", address=service.address)
+            await stop.wait()
+        log.info("stopped")
+
+    settings = _settings()
+    try:
+        asyncio.run(run())
+    except SettingsError as error:
+        _end_with(error)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=Path(".sandbox"), help="Where it keeps its keys.")
+@click.option("--try", "with_bot", is_flag=True, help="Start the bot and two Teams windows as well.")
+@click.option("--https-port", default=3980, show_default=True)
+@click.option("--http-port", default=3981, show_default=True)
+@click.option("--bot-port", default=3978, show_default=True)
+def sandbox(folder: Path, with_bot: bool, https_port: int, http_port: int, bot_port: int) -> None:
+    """Run a small Microsoft 365 tenant on this machine, for trying the bot."""
+    from services.sandbox.tryout import serve_tenant, try_out
+
+    if with_bot:
+        sys.exit(asyncio.run(try_out(folder, bot_port=bot_port, https_port=https_port, http_port=http_port)))
+    sys.exit(asyncio.run(serve_tenant(folder, bot_port=bot_port, https_port=https_port, http_port=http_port)))
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("dist/unblock.zip"))
+@click.option("--app-id", envvar="UNBLOCK_APP_ID", help="Id of the app registration; else that of the settings.")
+@click.option("--developer-name", help="Your organisation, as Teams shows it.")
+@click.option("--website", help="https:// address of your organisation.")
+@click.option("--privacy", help="https:// address of your privacy statement.")
+@click.option("--terms", help="https:// address of your terms of use.")
+def package(out: Path, app_id: str | None, developer_name: str, website: str, privacy: str, terms: str) -> None:
+    """Build the Teams app: a zip to upload in the Teams admin center."""
+    from bot.package import configured_app_id
+    from bot.package import package as build
+
+    developer = {"name": developer_name, "websiteUrl": website, "privacyUrl": privacy, "termsOfUseUrl": terms}
+    try:
+        built = build(app_id or configured_app_id(), developer)
+    except SettingsError as error:
+        _end_with(error)
+    if problems := built.problems():
+        click.echo("\n".join(problems), err=True)
+        sys.exit(1)
+    built.write(out)
+    for example in built.examples:
+        click.echo(f"still an example: {example}")
+    if built.examples:
+        click.echo("Replace them with --developer-name, --website, --privacy and --terms.")
+    click.echo(f"{out}: Unblock {built.manifest['version']} for the app {built.manifest['id']}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def doctor(as_json: bool) -> None:
+    """Check by real calls whether the bot could do its job here; changes nothing."""
+    settings = _settings()
+    from services.doctor import as_data, as_lines
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))  # the checks say it all
+    try:
+        checks = asyncio.run(examine(settings))
+    except SettingsError as error:
+        _end_with(error)
+    text = json.dumps(as_data(checks), indent=2, ensure_ascii=False) if as_json else "\n".join(as_lines(checks))
+    click.echo(text)
+    sys.exit(any(check.stops_the_job for check in checks))
+
+
+async def examine(settings: Settings) -> Any:
+    """The checks of `doctor`, with everything built as for `serve` but less patient."""
+    from bot.identity import BotTokenValidator
+    from services.clients.exchange import ExchangeClient
+    from services.clients.graph import GraphClient
+    from services.clients.http import Limits, Sender
+    from services.clients.tokens import Tokens
+    from services.clients.trust import open_session
+    from services.clock import SystemClock
+    from services.doctor import Doctor
+
+    clock = SystemClock()
+    tokens = Tokens(
+        tenant_id=settings.tenant_id,
+        app_id=settings.app_id,
+        login_url=settings.login_url,
+        app_type=settings.app_type.value,
+        secret=settings.app_secret,
+        certificate_path=settings.app_certificate_path,
+        ca_bundle=settings.ca_bundle,
+    )
+    async with open_session(settings.ca_bundle) as session:
+        sender = Sender(session, tokens, clock, limits=Limits(max_wait_s=5, max_tries=2))
+        examination = Doctor(
+            settings=settings,
+            clock=clock,
+            tokens=tokens,
+            directory=GraphClient(sender.send, settings.graph_url),
+            mailboxes=ExchangeClient(sender.send, settings.exchange_url, settings.tenant_id),
+            send=sender.send,
+            keys_readable=BotTokenValidator(settings.bot_openid_url, settings.app_id, session, clock).load_keys,
+        )
+        try:
+            return await examination.examine()
+        finally:
+            tokens.close()
+
+
+@main.group()
+def cases() -> None:
+    """Look at cases."""
+
+
+@cases.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def list_cases(as_json: bool) -> None:
+    """The newest cases."""
+    found = asyncio.run(_with_store(lambda store: store.cases(limit=50)))
+    if as_json:
+        rows = [
+            {
+                "case_id": case.case_id,
+                "state": case.state.value,
+                "account": case.subject.upn if case.subject else case.query,
+                "opened_at": case.opened_at.isoformat(),
+            }
+            for case in found
+        ]
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for case in found:
+        account = case.subject.upn if case.subject else case.query
+        click.echo(f"{case.case_id}  {case.opened_at:%Y-%m-%d %H:%M} UTC  {case.state.value:18} {account}")
+
+
+@cases.command("show")
+@click.argument("case_id")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--language", default="en", show_default=True, help="en or sv; for people only.")
+def show_case(case_id: str, as_json: bool, language: str) -> None:
+    """One case with its findings, actions, approvals and story."""
+    from cards.report import as_text
+
+    from services.report import case_report
+
+    async def read(store: Any) -> tuple[Any, Any]:
+        case = await store.case(case_id.upper().removeprefix("#"))
+        return case, await store.audit_entries(case.case_id)
+
+    try:
+        case, entries = asyncio.run(_with_store(read))
+    except CaseNotFound:
+        click.echo(f"there is no case {case_id}", err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(json.dumps(case_report(case, entries), indent=2, ensure_ascii=False))
+    else:
+        click.echo(as_text(case, entries, language))
+
+
+@main.group()
+def audit() -> None:
+    """The audit trail."""
+
+
+@audit.command("verify")
+def verify_audit() -> None:
+    """Check that no entry of the audit trail was changed, removed or put in."""
+    from services.audit import verify
+
+    async def read(store: Any) -> tuple[Any, Any]:
+        return await store.audit_entries(), await store.audit_head()
+
+    entries, head = asyncio.run(_with_store(read))
+    try:
+        click.echo(f"{verify(entries, head)} entries, unbroken")
+    except AuditBroken as broken:
+        click.echo(f"the trail is broken at entry {broken.params['seq']}", err=True)
+        sys.exit(1)
+
+
+async def _with_store(read: Any) -> Any:
+    """Open the database of the settings, read, close it."""
+    from services.clock import SystemClock
+    from services.store import Store, migrate
+
+    url = _settings().database_url.get_secret_value()
+    try:
+        await asyncio.to_thread(migrate, url)
+    except SettingsError as error:
+        _end_with(error)
+    store = Store(url, SystemClock())
+    try:
+        return await read(store)
+    finally:
+        await store.close()
+
+
+@main.group()
+def cards() -> None:
+    """What people see."""
+
+
+@cards.command("preview")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+def preview_cards(out: Path) -> None:
+    """Write every card in every language to OUT, as JSON and as a picture."""
+    from bot.preview import preview
+
+    try:
+        for path in asyncio.run(preview(out)):
+            click.echo(path)
+    except BotError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""
+From what people type and press to orders, and from the answers back to cards.
+
+Two tables: one from typed commands to methods, one from card verbs to methods. Each method is short: make the order,
+call the casework, choose the view. Errors of people become cards here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from bot import grammar
+from bot.activities import Incoming
+from bot.adapter import Reply, invoke_card
+from bot.presenter import Presenter, case_view
+from bot.replies import (
+    current_card,
+    error_notice,
+    identity_missing,
+    no_case_yet,
+    not_in_a_channel,
+    not_understood,
+    refusal_of,
+    set_here,
+    something_missing,
+)
+from cards import compose
+from cards.language import best_language
+from cards.render import render
+from cards.views import View
+from services.approvals import Approvals, DecideApproval
+from services.cases import Actor, Case, say
+from services.casework import (
+    ALERTS_CONVERSATION,
+    APPROVALS_CONVERSATION,
+    CancelCase,
+    Casework,
+    ChooseAccount,
+    OpenCase,
+    SetConversation,
+    TickItems,
+)
+from services.conversations import Conversation, ConversationKind
+from services.errors import AlreadyDecided, BadInput, BotError, NotAllowed, PromptOutdated, UserError, WrongState
+from services.ports import Clock
+from services.store import Store
+
+log = structlog.get_logger()
+
+
+class Handlers:
+    """Fulfils `bot.adapter.Turns`."""
+
+    def __init__(
+        self,
+        *,
+        casework: Casework,
+        approvals: Approvals,
+        presenter: Presenter,
+        store: Store,
+        clock: Clock,
+        language: str,
+    ) -> None:
+        self._casework = casework
+        self._approvals = approvals
+        self._presenter = presenter
+        self._store = store
+        self._clock = clock
+        self._language = language
+        self._commands: dict[type, Callable[[Any, Incoming, Actor, Reply], Awaitable[View | None]]] = {
+            grammar.Unblock: self._unblock,
+            grammar.Status: self._status,
+            grammar.Cases: self._cases,
+            grammar.ShowCase: self._show_case,
+            grammar.Cancel: self._cancel_by_text,
+            grammar.Help: self._help,
+            grammar.ApprovalsHere: self._approvals_here,
+            grammar.AlertsHere: self._alerts_here,
+            grammar.Incomplete: self._incomplete,
+            grammar.Unknown: self._unknown,
+        }
+        self._verbs: dict[str, Callable[[Incoming, Actor], Awaitable[View]]] = {
+            "approve": self._approve,
+            "deny": self._deny,
+            "override": self._approve,
+            "refresh": self._refresh,
+            "choose": self._choose,
+            "cancel": self._cancel,
+            "tick": self._tick,
+        }
+
+    # --- what Teams brings ---
+
+    async def on_message(self, incoming: Incoming, reply: Reply) -> None:
+        await self._remember(incoming)
+        view = await self._answered(incoming, lambda who: self._obey(incoming, who, reply))
+        if view is not None:
+            shown = render(view, self._language_of(incoming))
+            await reply.send(shown.card, summary=shown.summary)
+
+    async def on_card_action(self, incoming: Incoming, reply: Reply) -> dict[str, Any] | None:
+        await self._remember(incoming)
+        view = await self._answered(incoming, lambda who: self._press(incoming, who))
+        assert view is not None
+        shown = render(view, self._language_of(incoming))
+        if incoming.via == "submit":
+            # An Action.Submit has no answer of its own. Edits reach everybody by the presenter; what only concerns the
+            # one who pressed, such as a refusal, is said in a message.
+            if view.refused is not None or view.template == "notice":
+                await reply.send(shown.card, summary=shown.summary)
+            return None
+        return invoke_card(shown.card)
+
+    async def on_installed(self, incoming: Incoming) -> None:
+        await self._remember(incoming)
+
+    async def on_removed(self, incoming: Incoming) -> None:
+        await self._remember(incoming, active=False)
+
+    # --- commands ---
+
+    async def _obey(self, incoming: Incoming, who: Actor, reply: Reply) -> View | None:
+        command = grammar.parse(incoming.text)
+        log.info("command", command=type(command).__name__, user_oid=who.user_oid)
+        return await self._commands[type(command)](command, incoming, who, reply)
+
+    async def _unblock(self, command: grammar.Unblock, incoming: Incoming, who: Actor, reply: Reply) -> None:
+        case = await self._casework.open_case(OpenCase(by=who, query=command.target))
+        try:
+            await self._presenter.post_case(case, incoming.place, self._copy_language(incoming))
+        finally:  # the case is stored, so it goes on even if its card could not be posted
+            await self._casework.begin(case.case_id)
+
+    async def _status(self, command: grammar.Status, incoming: Incoming, who: Actor, reply: Reply) -> View | None:
+        if command.target is None:
+            return await self._case_list(who)
+        case, identified = await self._casework.last_case_of(who, command.target)
+        if case is None:
+            return no_case_yet(command.target, identified)
+        return await self._post_again(case, incoming)
+
+    async def _cases(self, command: grammar.Cases, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return await self._case_list(who)
+
+    async def _case_list(self, who: Actor) -> View:
+        return compose.case_list(await self._casework.cases_for(who), say("case_list.title"))
+
+    async def _show_case(self, command: grammar.ShowCase, incoming: Incoming, who: Actor, reply: Reply) -> None:
+        await self._post_again(await self._casework.case_for(who, command.case_id), incoming)
+
+    async def _post_again(self, case: Case, incoming: Incoming) -> None:
+        """One more live copy of the case's card."""
+        await self._presenter.post_case(case, incoming.place, self._copy_language(incoming))
+
+    async def _cancel_by_text(self, command: grammar.Cancel, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        case = await self._casework.case_for(who, command.case_id)
+        return case_view(await self._casework.cancel_case(CancelCase(by=who, case_id=case.case_id)))
+
+    async def _help(self, command: grammar.Help, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return compose.help_card(await self._casework.is_requester(who))
+
+    async def _approvals_here(self, command: object, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return await self._set_conversation(APPROVALS_CONVERSATION, incoming, who)
+
+    async def _alerts_here(self, command: object, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return await self._set_conversation(ALERTS_CONVERSATION, incoming, who)
+
+    async def _set_conversation(self, name: str, incoming: Incoming, who: Actor) -> View:
+        if incoming.conversation_kind == "personal":
+            return not_in_a_channel(name)
+        conversation_id = incoming.place.channel_root.conversation_id
+        await self._casework.set_conversation(SetConversation(by=who, name=name, conversation_id=conversation_id))
+        return set_here(name)
+
+    async def _incomplete(self, command: grammar.Incomplete, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return something_missing(command, self._language_of(incoming))
+
+    async def _unknown(self, command: grammar.Unknown, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return not_understood(command, await self._casework.is_requester(who))
+
+    # --- verbs ---
+
+    async def _press(self, incoming: Incoming, who: Actor) -> View:
+        handle = self._verbs.get(incoming.verb or "")
+        if handle is None:
+            raise BadInput(what="verb")
+        log.info("card_action", verb=incoming.verb, user_oid=who.user_oid, trigger=incoming.trigger)
+        return await handle(incoming, who)
+
+    async def _approve(self, incoming: Incoming, who: Actor) -> View:
+        return await self._decide(incoming, who, granted=True)
+
+    async def _deny(self, incoming: Incoming, who: Actor) -> View:
+        return await self._decide(incoming, who, granted=False)
+
+    async def _decide(self, incoming: Incoming, who: Actor, *, granted: bool) -> View:
+        claim, reason = _field(incoming, "claim"), _field(incoming, "reason", required=incoming.verb == "override")
+        try:
+            await self._casework.decide_approval(DecideApproval(claim=claim, by=who, granted=granted, reason=reason))
+        except NotAllowed as refusal:
+            case, prompt = await self._approvals.prompt_of(claim)
+            return refusal_of(refusal, compose.approval_prompt(case, prompt))
+        except (AlreadyDecided, PromptOutdated) as late:
+            log.info("late_click", case_id=late.params.get("case_id"), user_oid=who.user_oid, why=late.key)
+        case, prompt = await self._approvals.prompt_of(claim)
+        return compose.approval_prompt(case, prompt)
+
+    async def _refresh(self, incoming: Incoming, who: Actor) -> View:
+        case = await self._casework.case_for(who, _field(incoming, "case"))
+        copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
+        return current_card(case, copy)
+
+    async def _choose(self, incoming: Incoming, who: Actor) -> View:
+        order = ChooseAccount(by=who, case_id=_field(incoming, "case"), user_oid=_field(incoming, "account"))
+        return case_view(await self._casework.choose_account(order))
+
+    async def _cancel(self, incoming: Incoming, who: Actor) -> View:
+        return case_view(await self._casework.cancel_case(CancelCase(by=who, case_id=_field(incoming, "case"))))
+
+    async def _tick(self, incoming: Incoming, who: Actor) -> View:
+        items = tuple(part for part in _field(incoming, "item", required=False).split(",") if part)
+        order = TickItems(by=who, case_id=_field(incoming, "case"), item_ids=items)
+        return case_view(await self._casework.tick_items(order))
+
+    # --- errors become cards ---
+
+    async def _answered(self, incoming: Incoming, handle: Callable[[Actor], Awaitable[View | None]]) -> View | None:
+        if incoming.actor is None:
+            return identity_missing()
+        try:
+            return await handle(incoming.actor)
+        except UserError as error:
+            return await self._explained(error, incoming.actor)
+        except BotError as error:
+            log.warning("turn_failed", error=str(error), user_oid=incoming.actor.user_oid)
+            return error_notice(error)
+        except Exception as error:  # the outermost loop of a turn: nobody is shown a stack trace
+            log.exception("turn_crashed", error=type(error).__name__, user_oid=incoming.actor.user_oid)
+            return error_notice(BotError())
+
+    async def _explained(self, error: UserError, who: Actor) -> View:
+        """A refusal, or a late order with the card as it is now for whoever may read it."""
+        if isinstance(error, NotAllowed):
+            return refusal_of(error, None)
+        case_id = error.params.get("case_id")
+        if isinstance(error, WrongState) and isinstance(case_id, str):
+            return compose.refusal(say(error.key), case_view(await self._casework.case_for(who, case_id)))
+        return error_notice(error)
+
+    # --- places and languages ---
+
+    def _language_of(self, incoming: Incoming) -> str:
+        return best_language(incoming.locale, self._language)
+
+    def _copy_language(self, incoming: Incoming) -> str:
+        """A card in a channel is read by many: it speaks the language of the settings."""
+        return self._language_of(incoming) if incoming.conversation_kind == "personal" else self._language
+
+    async def _remember(self, incoming: Incoming, *, active: bool = True) -> None:
+        try:
+            place = incoming.place.channel_root
+        except ValueError:
+            return
+        personal = incoming.conversation_kind == "personal"
+        conversation = Conversation(
+            conversation_id=place.conversation_id,
+            kind=ConversationKind(incoming.conversation_kind),
+            service_url=place.service_url,
+            tenant_id=place.tenant_id,
+            bot_id=place.bot_id,
+            bot_name=place.bot_name,
+            user_oid=incoming.actor.user_oid if personal and incoming.actor else None,
+            member_id=incoming.mri if personal else None,
+            locale=incoming.locale,
+            team_id=incoming.team_id,
+            active=active,
+            seen_at=self._clock.now(),
+        )
+        await self._store.remember_conversation(conversation)
+
+
+def _field(incoming: Incoming, name: str, *, required: bool = True) -> str:
+    """A field of the card's data. Raises BadInput for a missing one, or one that is no text."""
+    value = incoming.data.get(name)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str) or (required and not value.strip()):
+        raise BadInput(what=name)
+    return value.strip()

@@ -1,0 +1,282 @@
+"""
+Posted cards: putting them up and keeping them true. A card is a copy of a case; every copy is edited when the case
+moves.
+
+Fulfils the port `Notifier`. News of a case only marks it; a task of its own loads the case, renders each copy and edits
+those that look different, so that ten changes in a moment become one edit and nobody who reports news waits for Teams.
+What could not be edited stays marked in the database (a copy that shows an older version) and is tried again by
+`sweep`, which also brings every card up to date after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+import structlog
+
+from bot.activities import Place, place_of
+from bot.connector import Connector, CopyGone, PlaceGone
+from cards import compose
+from cards.language import best_language
+from cards.render import Rendered, render
+from cards.views import View
+from services.cases import Case, CaseState, Text, say
+from services.casework import APPROVALS_CONVERSATION
+from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
+from services.errors import ServiceError
+from services.ports import Clock, Delivery
+from services.store import Store
+
+log = structlog.get_logger()
+
+#: Changes within this time become one edit; Teams allows seven posts a second in a conversation.
+GATHER_S = 0.25
+#: How often copies that could not be edited are tried again.
+SWEEP_EVERY_S = 30.0
+
+_CHANNEL_SUFFIXES = ("@thread.tacv2", "@thread.skype")
+
+
+class Presenter:
+    """Posts and edits. `start` and `close` own the background tasks."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        connector: Connector,
+        clock: Clock,
+        language: str,
+        approvals_conversation: str,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._connector = connector
+        self._clock = clock
+        self._language = language
+        self._approvals_conversation = approvals_conversation
+        self._sleep = sleep
+        self._marked: set[str] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """Bring every card up to date, and keep doing so."""
+        self._tasks["sweep"] = asyncio.create_task(self._sweep_for_ever())
+
+    async def close(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def settled(self) -> None:
+        """Wait until nothing is marked and nothing is being edited."""
+        while waiting := [task for name, task in self._tasks.items() if name != "sweep"]:
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    # --- the port ---
+
+    async def case_changed(self, case_id: str) -> None:
+        self._marked.add(case_id)
+        if case_id not in self._tasks:
+            self._tasks[case_id] = asyncio.create_task(self._follow(case_id))
+
+    async def post_prompt(self, case_id: str, prompt_id: str, people: Collection[str]) -> Sequence[Delivery]:
+        case = await self._store.case(case_id)
+        posted = {_root(copy.conversation_id) for copy in await self._posted(case_id, prompt_id)}
+        chats = await self._store.personal_conversations(people)
+        deliveries = [await self._post_in_channel(case, prompt_id, posted)]
+        deliveries += [await self._post_in_chat(case, prompt_id, posted, chat) for chat in chats]
+        return deliveries
+
+    async def _posted(self, case_id: str, prompt_id: str) -> list[CardCopy]:
+        copies = await self._store.copies_of(case_id)
+        return [copy for copy in copies if copy.prompt_id == prompt_id and copy.state is CopyState.LIVE]
+
+    # --- posting ---
+
+    async def post_case(self, case: Case, place: Place, language: str) -> CardCopy:
+        """Put the case's card up in a conversation, where it follows the case. Raises what the connector raises."""
+        copy = await self._post(case, None, place, language)
+        await self.case_changed(case.case_id)  # it may have moved while the card was on its way
+        return copy
+
+    async def _post_in_channel(self, case: Case, prompt_id: str, posted: set[str]) -> Delivery:
+        conversation_id = await self._store.chosen(APPROVALS_CONVERSATION) or self._approvals_conversation
+        if not conversation_id:
+            return _undelivered("channel", "", say("delivery.no_approvals_conversation"))
+        if _root(conversation_id) in posted:
+            return Delivery(place="channel", conversation_id=conversation_id, delivered=True)
+        place = await self._place(conversation_id)
+        if place is None:
+            return _undelivered("channel", conversation_id, say("delivery.no_service_url"))
+        return await self._deliver("channel", case, prompt_id, place, self._language)
+
+    async def _post_in_chat(self, case: Case, prompt_id: str, posted: set[str], chat: Conversation) -> Delivery:
+        if chat.conversation_id in posted:
+            return Delivery(place="chat", conversation_id=chat.conversation_id, delivered=True)
+        language = best_language(chat.locale, self._language)
+        return await self._deliver("chat", case, prompt_id, place_of(chat), language)
+
+    async def _deliver(self, kind: str, case: Case, prompt_id: str, place: Place, language: str) -> Delivery:
+        try:
+            await self._post(case, prompt_id, place, language)
+        except ServiceError as error:
+            log.warning("prompt_undelivered", case_id=case.case_id, place=kind, error=str(error))
+            await self._mark_gone(place, error)
+            return _undelivered(kind, place.conversation_id, say("delivery.failed"))
+        await self.case_changed(case.case_id)
+        return Delivery(place=kind, conversation_id=place.conversation_id, delivered=True)
+
+    async def _post(self, case: Case, prompt_id: str | None, place: Place, language: str) -> CardCopy:
+        """Write down that a post is under way, post, write down where it is."""
+        copy = CardCopy(
+            copy_id=uuid.uuid4().hex,
+            case_id=case.case_id,
+            prompt_id=prompt_id,
+            conversation_id=place.conversation_id,
+            language=language,
+            posted_at=self._clock.now(),
+        )
+        await self._store.save_copy(copy)
+        shown = render(view_of(case, copy), language)
+        is_channel_root = place.kind == "channel" and place == place.channel_root
+        post = self._connector.start_thread if is_channel_root else self._connector.send
+        sent = await post(place, shown.card, summary=shown.summary)
+        copy = copy.model_copy(
+            update={
+                "conversation_id": sent.conversation_id,
+                "activity_id": sent.activity_id,
+                "state": CopyState.LIVE,
+                "shown_hash": _hash(shown),
+                "shown_version": case.version,
+            }
+        )
+        await self._store.save_copy(copy)
+        return copy
+
+    # --- keeping true ---
+
+    async def sweep(self) -> None:
+        """Mark every case that has a card which shows an older version."""
+        for case_id in await self._store.cases_with_outdated_copies():
+            await self.case_changed(case_id)
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except Exception as error:  # the outermost loop: one bad round must not end all that follow
+                log.exception("sweep_failed", error=type(error).__name__)
+            await self._sleep(SWEEP_EVERY_S)
+
+    async def _follow(self, case_id: str) -> None:
+        """Edit until the case has stopped moving."""
+        try:
+            while case_id in self._marked:
+                self._marked.discard(case_id)
+                await self._bring_up_to_date(case_id)
+                await self._sleep(GATHER_S)
+        except Exception as error:  # the outermost loop: the sweep tries again
+            log.exception("follow_failed", case_id=case_id, error=type(error).__name__)
+        finally:
+            self._marked.discard(case_id)
+            self._tasks.pop(case_id, None)
+
+    async def _bring_up_to_date(self, case_id: str) -> None:
+        case = await self._store.case(case_id)
+        copies = [copy for copy in await self._store.copies_of(case_id) if copy.state is CopyState.LIVE]
+        if case.joined_to:
+            await self._hand_over(copies, case.joined_to)
+            return
+        await asyncio.gather(*(self._edit(case, copy) for copy in copies))
+
+    async def _hand_over(self, copies: Sequence[CardCopy], case_id: str) -> None:
+        """The case turned out to be another one: its cards become cards of that one."""
+        for copy in copies:
+            await self._store.save_copy(copy.model_copy(update={"case_id": case_id, "shown_version": 0}))
+        await self.case_changed(case_id)
+
+    async def _edit(self, case: Case, copy: CardCopy) -> None:
+        shown = render(view_of(case, copy), copy.language)
+        if _hash(shown) != copy.shown_hash:
+            try:
+                await self._put(copy, shown)
+            except CopyGone:
+                await self._store.save_copy(copy.model_copy(update={"state": CopyState.GONE}))
+                return
+            except ServiceError as error:
+                log.warning("edit_failed", case_id=case.case_id, copy_id=copy.copy_id, error=str(error))
+                return
+        if copy.shown_version != case.version:
+            update = {"shown_hash": _hash(shown), "shown_version": case.version}
+            await self._store.save_copy(copy.model_copy(update=update))
+
+    async def _put(self, copy: CardCopy, shown: Rendered) -> None:
+        place = await self._place(copy.conversation_id)
+        if place is None or copy.activity_id is None:
+            raise CopyGone("no_place")
+        try:
+            await self._connector.update(place, copy.activity_id, shown.card, summary=shown.summary)
+        except PlaceGone as error:
+            await self._mark_gone(place, error)
+            raise CopyGone(error.code) from error
+
+    # --- places ---
+
+    async def _place(self, conversation_id: str) -> Place | None:
+        """
+        Where to post for this conversation. One that never spoke to the bot borrows the connector address of the one
+        that spoke last: the address is the tenant's region, not the conversation's.
+        """
+        known = await self._store.conversation(_root(conversation_id))
+        spoke_last = known or await self._store.newest_conversation()
+        if spoke_last is None:
+            return None
+        kind = known.kind.value if known else _guessed_kind(conversation_id)
+        return Place(
+            spoke_last.service_url, conversation_id, spoke_last.tenant_id, kind, spoke_last.bot_id, spoke_last.bot_name
+        )
+
+    async def _mark_gone(self, place: Place, error: ServiceError) -> None:
+        """Teams says that the bot is not in there any more; an installation makes it active again."""
+        if not isinstance(error, PlaceGone):
+            return
+        known = await self._store.conversation(_root(place.conversation_id))
+        if known is not None:
+            await self._store.remember_conversation(known.model_copy(update={"active": False}))
+
+
+def view_of(case: Case, copy: CardCopy) -> View:
+    """What this copy shows of the case."""
+    if copy.prompt_id is not None:
+        return compose.approval_prompt(case, next(a for a in case.approvals if a.prompt_id == copy.prompt_id))
+    return case_view(case)
+
+
+def case_view(case: Case) -> View:
+    """The card of a case: the question which account is meant, or the checklist."""
+    return compose.choose_account(case) if case.state is CaseState.CHOOSING else compose.checklist(case)
+
+
+def _undelivered(kind: str, conversation_id: str, problem: Text) -> Delivery:
+    return Delivery(place=kind, conversation_id=conversation_id, delivered=False, problem=problem)
+
+
+def _root(conversation_id: str) -> str:
+    return conversation_id.partition(";messageid=")[0]
+
+
+def _guessed_kind(conversation_id: str) -> Any:
+    if _root(conversation_id).endswith(_CHANNEL_SUFFIXES):
+        return ConversationKind.CHANNEL.value
+    return ConversationKind.GROUP_CHAT.value if conversation_id.startswith("19:") else ConversationKind.PERSONAL.value
+
+
+def _hash(shown: Rendered) -> str:
+    return hashlib.sha256(json.dumps(shown.card, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""The short answers: refusals, errors, and what to type instead. Each is a view; the words are in the catalogues."""
+
+from __future__ import annotations
+
+from bot import grammar
+from bot.presenter import case_view, view_of
+from cards import compose
+from cards.views import Tone, View
+from services.cases import Case, Text, say
+from services.casework import APPROVALS_CONVERSATION
+from services.conversations import CardCopy
+from services.errors import BotError, NotAllowed
+from services.identification import Identified
+
+
+def refusal_of(refusal: NotAllowed, current: View | None) -> View:
+    """Why this person may not, on top of the card as it is now, if they pressed one."""
+    return compose.refusal(say(f"refusal.{refusal.reason}"), current)
+
+
+def identity_missing() -> View:
+    """Teams did not say who it is: another bot or an anonymous person."""
+    return compose.refusal(say("refusal.no_identity"), None)
+
+
+def error_notice(error: BotError) -> View:
+    params = {name: value for name, value in error.params.items() if isinstance(value, str)}
+    return compose.notice(Tone.ATTENTION, say("notice.failed"), (say(error.key, **params),))
+
+
+def current_card(case: Case, copy: CardCopy | None) -> View:
+    """The card that was refreshed as it is now. A copy of another case (this one joined it) shows the case."""
+    return view_of(case, copy) if copy is not None and copy.case_id == case.case_id else case_view(case)
+
+
+def no_case_yet(query: str, identified: Identified) -> View:
+    if identified.candidates:
+        names = [candidate.upn for candidate in identified.candidates]
+        return compose.notice(
+            Tone.NEUTRAL, say("notice.which_one", query=query), (say("notice.candidates", upns=names),)
+        )
+    if identified.refusal is not None:
+        return compose.notice(Tone.NEUTRAL, say("notice.no_case", query=query), (identified.refusal,))
+    hint: Text = say("notice.no_case_hint", command=f"unblock {query}")
+    return compose.notice(Tone.NEUTRAL, say("notice.no_case", query=query), (hint,))
+
+
+def something_missing(command: grammar.Incomplete, language: str) -> View:
+    """The command was understood, but not whom or which case it is about."""
+    return compose.notice(
+        Tone.NEUTRAL,
+        say(f"notice.missing_{command.what}"),
+        (say("notice.example", command=_example(command, language)),),
+    )
+
+
+def _example(command: grammar.Incomplete, language: str) -> str:
+    examples: dict[grammar.Verb, grammar.Command] = {
+        grammar.Verb.UNBLOCK: grammar.Unblock("jane@contoso.com"),
+        grammar.Verb.CASE: grammar.ShowCase("K4P7Z9"),
+        grammar.Verb.CANCEL: grammar.Cancel("K4P7Z9"),
+    }
+    return grammar.spell(examples.get(command.command, grammar.Help()), language)
+
+
+def not_understood(command: grammar.Unknown, may_request: bool) -> View:
+    if command.suggestion:
+        body = (say("notice.did_you_mean", command=command.suggestion),)
+        return compose.notice(Tone.NEUTRAL, say("notice.not_understood"), body)
+    return compose.help_card(may_request)
+
+
+def set_here(name: str) -> View:
+    what = "approvals" if name == APPROVALS_CONVERSATION else "alerts"
+    return compose.notice(Tone.GOOD, say(f"notice.{what}_here"))
+
+
+def not_in_a_channel(name: str) -> View:
+    what = "approvals" if name == APPROVALS_CONVERSATION else "alerts"
+    return compose.notice(Tone.NEUTRAL, say("notice.not_in_a_channel"), (say(f"notice.{what}_where"),))
+
+
+def still_working() -> View:
+    """The answer to a click that takes longer than Teams waits; the card itself follows."""
+    return compose.notice(Tone.ACCENT, say("notice.still_working"))
