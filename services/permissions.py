@@ -1,0 +1,161 @@
+"""
+What the bot must be allowed to do, as data: what each permission is for and what stops working without it.
+
+Read by `app.py doctor`, and the README's table is made from it: `python -m services.permissions` prints it.
+Sources: Microsoft's permission reference for Graph, 2026-08-07, for the least permission of each call; "App-only
+authentication in Exchange Online PowerShell", 2026-03-11, for Exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+GRAPH = "Microsoft Graph"
+EXCHANGE = "Office 365 Exchange Online"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """One application permission; all of them need an administrator's consent."""
+
+    name: str
+    what_for: str
+    #: What stops working while it is missing, as a sentence.
+    without_it: str
+    #: Whether an account cannot be unblocked without it, or a compromised one cannot be contained.
+    essential: bool = False
+    #: Wider permissions that do as well.
+    or_instead: tuple[str, ...] = ()
+    resource: str = GRAPH
+
+    def is_among(self, granted: Collection[str]) -> bool:
+        """Whether this permission, or a wider one, is among the granted ones."""
+        return any(name in granted for name in (self.name, *self.or_instead))
+
+
+_ALL_OF_DIRECTORY = ("Directory.Read.All", "Directory.ReadWrite.All")
+
+GRAPH_PERMISSIONS: tuple[Permission, ...] = (
+    Permission(
+        "User.Read.All",
+        "finding the account; knowing who asks and who approves",
+        "Nobody is recognised, so nobody may do anything.",
+        essential=True,
+        or_instead=("User.ReadWrite.All", *_ALL_OF_DIRECTORY),
+    ),
+    Permission(
+        "User.RevokeSessions.All",
+        "ending all sessions of a compromised account",
+        "A compromised account cannot be contained, so it stays blocked.",
+        essential=True,
+        or_instead=("User.ReadWrite.All",),
+    ),
+    Permission(
+        "User-PasswordProfile.ReadWrite.All",
+        "resetting the password of a compromised account (not of one with an admin role: a person with a higher role "
+        "must do that)",
+        "A compromised account cannot be contained, so it stays blocked.",
+        essential=True,
+    ),
+    Permission(
+        "MailboxSettings.ReadWrite",
+        "reading inbox rules and switching off bad ones",
+        "Rules that forward or hide mail cannot be switched off, so a compromised account with such rules stays "
+        "blocked.",
+        essential=True,
+    ),
+    Permission(
+        "DelegatedPermissionGrant.ReadWrite.All",
+        "taking away the consent that an attacker gave to an app",
+        "A compromised account with such a consent cannot be contained, so it stays blocked.",
+        essential=True,
+    ),
+    Permission(
+        "Directory.Read.All",
+        "reading which apps may act for the account",
+        "Consents to apps cannot be read, so the verdict is less complete, and taking one away cannot be proven.",
+        or_instead=("Directory.ReadWrite.All",),
+    ),
+    Permission(
+        "Application.Read.All",
+        "naming the apps behind the consents, and their publishers",
+        "Suspicious apps cannot be told from others.",
+        or_instead=("Application.ReadWrite.All", *_ALL_OF_DIRECTORY),
+    ),
+    Permission(
+        "GroupMember.Read.All",
+        "groups in requesters, approvers and admins",
+        "A group in these settings counts as nobody.",
+        or_instead=("Group.Read.All", "Group.ReadWrite.All", *_ALL_OF_DIRECTORY),
+    ),
+    Permission(
+        "AuditLog.Read.All",
+        "sign-ins (Entra ID P1), recent changes to the account, registration for multifactor authentication",
+        "Sign-ins and changes cannot be read, so the verdict is less complete.",
+    ),
+    Permission(
+        "IdentityRiskyUser.Read.All",
+        "the risk that Microsoft sees in the account (Entra ID P2)",
+        "The risk state cannot be read, so the verdict is less complete.",
+        or_instead=("IdentityRiskyUser.ReadWrite.All",),
+    ),
+    Permission(
+        "IdentityRiskEvent.Read.All",
+        "what that risk is made of (Entra ID P2)",
+        "Risk detections cannot be read, so the verdict is less complete.",
+        or_instead=("IdentityRiskEvent.ReadWrite.All",),
+    ),
+    Permission(
+        "UserAuthenticationMethod.Read.All",
+        "sign-in methods that were added lately",
+        "A method that an attacker added goes unseen, so the verdict is less complete.",
+        or_instead=("UserAuthenticationMethod.ReadWrite.All",),
+    ),
+    Permission(
+        "RoleManagement.Read.Directory",
+        "saying that an account holds an admin role",
+        "When Microsoft refuses to change an administrator, the bot cannot say that this is the reason.",
+        or_instead=("RoleManagement.ReadWrite.Directory", *_ALL_OF_DIRECTORY),
+    ),
+    Permission(
+        "Policy.Read.All",
+        "security defaults and Conditional Access, for the prevention list",
+        "These points of the prevention list stay unknown.",
+    ),
+    Permission(
+        "SecurityEvents.Read.All",
+        "Secure Score, for the prevention list",
+        "This point of the prevention list stays unknown.",
+        or_instead=("SecurityEvents.ReadWrite.All",),
+    ),
+)
+
+EXCHANGE_PERMISSION = Permission(
+    "Exchange.ManageAsApp",
+    "everything in Exchange: the restricted list, unblocking, hidden inbox rules, forwarding, outbound policies",
+    "Nothing can be unblocked.",
+    essential=True,
+    resource=EXCHANGE,
+)
+#: Not a permission but a role, which the permission is worth nothing without.
+EXCHANGE_ROLE = Permission(
+    "Exchange Administrator",
+    "which cmdlets the app may run; instead of this Entra role, a role group of Exchange will do that holds the "
+    "cmdlets Get-/Remove-BlockedSenderAddress, Get-BlockedConnector, Get-/Disable-InboxRule, Get-/Set-Mailbox, "
+    "Get-HostedOutboundSpamFilterPolicy, Get-AdminAuditLogConfig, Get-OrganizationConfig",
+    "Nothing can be unblocked. A reading role is not enough: it cannot even list inbox rules.",
+    essential=True,
+    resource="Entra role of the app",
+)
+
+
+def as_markdown() -> str:
+    """The table for the README."""
+    rows = [*GRAPH_PERMISSIONS, EXCHANGE_PERMISSION, EXCHANGE_ROLE]
+    head = "| permission | of | what it is for | without it |\n| --- | --- | --- | --- |\n"
+    return head + "".join(f"| `{p.name}` | {p.resource} | {p.what_for} | {p.without_it} |\n" for p in rows)
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")
