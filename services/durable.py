@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
+from concurrent.futures import ThreadPoolExecutor
 
 from dbos import DBOS, DBOSConfig
 
@@ -37,8 +39,10 @@ def launch() -> None:
 
 
 def shut_down() -> None:
-    """Stop without waiting: unfinished workflows go on at the next start."""
+    """Stop without waiting: unfinished workflows go on at the next start. To be called on the event loop, as `launch`."""
     DBOS.destroy(workflow_completion_timeout_sec=0)
+    # DBOS made its threads those of the loop and has just ended them; what is closed after it may need some, too.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
 
 
 def version() -> str:

@@ -1,4 +1,4 @@
-"""The bot is killed with SIGKILL while the approval waits, and started again: nothing is lost, nothing is done twice."""
+"""The bot is killed while the approval waits, and started again: nothing is lost, nothing is done twice."""
 
 from __future__ import annotations
 
