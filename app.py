@@ -34,6 +34,8 @@ class Service:
     """The running bot."""
 
     address: str
+    #: Set when another replica is taking our cases over, so that this one must stop.
+    lost: asyncio.Event
 
 
 @asynccontextmanager
@@ -69,6 +71,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
     from services.investigation.verdict import decide
     from services.prevention import Prevention
     from services.remediation import Remediation, Timing, Tools
+    from services.replicas import Replica
     from services.store import Store, migrate
 
     database_url = settings.database_url.get_secret_value()
@@ -78,6 +81,9 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         clock = SystemClock()
         store = Store(database_url, clock)
         closing.push_async_callback(store.close)
+        replica = Replica(database_url, settings.replica_id)
+        closing.push_async_callback(replica.release)
+        await replica.claim()
         session = await closing.enter_async_context(open_session(settings.ca_bundle))
         tokens = Tokens(
             tenant_id=settings.tenant_id,
@@ -174,7 +180,10 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         address = await closing.enter_async_context(_listening(settings, endpoint, health))
         await remediation.take_up_open_cases()
         await presenter.start()
-        yield Service(address)
+        lost = asyncio.Event()
+        watching = asyncio.create_task(replica.watch(lost.set))
+        closing.callback(watching.cancel)
+        yield Service(address, lost)
 
 
 @asynccontextmanager
@@ -247,8 +256,13 @@ def serve() -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with running(settings) as service:
             log.info("listening", address=service.address)
-            await stop.wait()
-        log.info("stopped")
+            waits = [asyncio.create_task(event.wait()) for event in (stop, service.lost)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            lost = service.lost.is_set()
+        log.info("stopped", because="another replica took the cases over" if lost else "asked to")
+        sys.exit(int(lost))
 
     settings = _settings()
     try:
@@ -389,7 +403,6 @@ def list_cases(as_json: bool) -> None:
 def show_case(case_id: str, as_json: bool, language: str) -> None:
     """One case with its findings, actions, approvals and story."""
     from cards.report import as_text
-
     from services.report import case_report
 
     async def read(store: Any) -> tuple[Any, Any]:

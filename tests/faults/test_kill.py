@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from services.sandbox.teams import start_teams
+from tests.conftest import FreshPostgres
 from tests.integration.world import PATIENCE_S, Teams, free_port, words
 
 ROOT = Path(__file__).parents[2]
@@ -24,11 +25,21 @@ ROOT = Path(__file__).parents[2]
 class Bot:
     """`python app.py serve` as a process of its own, as in production."""
 
-    def __init__(self, environment: dict[str, str], log: Path, address: str) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, port: int) -> None:
         self._environment = environment
         self._log = log
-        self._address = address
+        self._port = port
         self._process: asyncio.subprocess.Process | None = None
+
+    def another(self, **settings: str) -> Bot:
+        """One more process with the same settings, but for its port and these."""
+        port = free_port()
+        changed = {f"UNBLOCK_{name.upper()}": value for name, value in (settings | {"port": str(port)}).items()}
+        return Bot(self._environment | changed, self._log.with_suffix(f".{port}.log"), port)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._port}/api/messages"
 
     async def start(self) -> None:
         with self._log.open("ab") as log:
@@ -42,14 +53,27 @@ class Bot:
 
     async def _is_ready(self, session: aiohttp.ClientSession) -> bool:
         try:
-            async with session.get(f"{self._address}/readyz") as answer:
+            async with session.get(f"http://127.0.0.1:{self._port}/readyz") as answer:
                 return answer.status == 200
         except aiohttp.ClientError:
             return False
 
+    async def ended_by_itself(self) -> int:
+        """Start a program that is not expected to stay; its exit code."""
+        with self._log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, str(ROOT / "app.py"), "serve", env=self._environment, stdout=log, stderr=log
+            )
+        return await asyncio.wait_for(process.wait(), PATIENCE_S)
+
+    @property
+    def last_line(self) -> str:
+        return self._log.read_text().strip().splitlines()[-1]
+
     async def end(self, number: signal.Signals) -> int:
         assert self._process is not None
-        self._process.send_signal(number)
+        if self._process.returncode is None:
+            self._process.send_signal(number)
         return await asyncio.wait_for(self._process.wait(), PATIENCE_S)
 
 
@@ -63,7 +87,7 @@ async def tenant_and_bot(folder: Path, database_url: str) -> AsyncIterator[tuple
         plain = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UNBLOCK_")}
         environment |= {f"UNBLOCK_{name.upper()}": value for name, value in plain.items()}
-        bot = Bot(environment, folder / "bot.log", f"http://127.0.0.1:{port}")
+        bot = Bot(environment, folder / "bot.log", port)
         await bot.start()
         closing.push_async_callback(bot.end, signal.SIGKILL)
         await sandbox.relay.announce_when_up()
@@ -113,3 +137,43 @@ async def test_a_kill_in_the_middle_of_the_containment_loses_nothing(tmp_path: P
         assert "Reset the password" in words(done["card"])
         changes = [change["action"] for change in await teams.changes()]
         assert (1, 1) == (changes.count("unblock requested"), changes.count("password reset"))
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    with FreshPostgres() as url:
+        yield url
+
+
+@pytest.mark.postgres
+async def test_a_second_replica_takes_the_cases_of_a_dead_one_over(tmp_path: Path, postgres_url: str) -> None:
+    """
+    Two replicas on PostgreSQL: the one that waits for the approval is killed, the other obeys the click and finishes.
+    """
+    async with tenant_and_bot(tmp_path, postgres_url) as (teams, first):
+        second = first.another(replica_id="second")
+        await second.start()
+        try:
+            await teams.say("alex", "unblock jane")
+            prompt = await teams.card("approvals", "Approve")
+            await first.end(signal.SIGKILL)
+            teams.sandbox.relay.door.endpoint = second.endpoint
+
+            await teams.click("megan", "approve", activity_id=prompt["activity_id"])
+
+            await teams.card("alex", "is unblocked")
+            changes = [change["action"] for change in await teams.changes()]
+            assert (1, 1) == (changes.count("unblock requested"), changes.count("password reset"))
+        finally:
+            await second.end(signal.SIGKILL)
+
+
+async def test_two_programs_cannot_run_under_one_name(tmp_path: Path, database_url: str) -> None:
+    """
+    A second replica with the name of a living one would run its cases twice, so it refuses to start.
+    """
+    async with tenant_and_bot(tmp_path, database_url) as (_, first):
+        second = first.another()
+
+        assert 2 == await second.ended_by_itself()
+        assert second.last_line.startswith("replica_id: a replica called 'unblock' is running")
