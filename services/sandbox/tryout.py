@@ -23,6 +23,9 @@ HOST = "127.0.0.1"
 APP_FILE = Path(__file__).resolve().parents[2] / "app.py"
 LAST_LINES_SHOWN = 15
 BOT_STOP_LIMIT_S = 10.0
+DATABASE = "unblock.db"
+#: Shared by all who open windows here, the browser tests too: installing the Playground takes a while.
+PLAYGROUND_FOLDER = APP_FILE.parent / ".cache" / "playground"
 #: Exit codes of `try_out`.
 STOPPED, BOT_DIED, PORT_TAKEN = 0, 1, 2
 WHAT_TO_TYPE = (
@@ -42,19 +45,19 @@ async def try_out(
     Run the sandbox, the bot and both windows until SIGINT or SIGTERM; the exit code for the process.
 
     0 after a signal, 1 if the bot ended by itself (its last lines are printed), 2 if a port is taken. `folder` keeps
-    keys, settings, database and logs; `playground_folder` the installed Playground (by default inside `folder`).
+    keys, settings, the log and the database of this run, which begins empty as the tenant does; `playground_folder`
+    the installed Playground (by default `PLAYGROUND_FOLDER`).
     """
     folder = _private_folder(folder)
     if _a_port_is_taken(bot_port, https_port, http_port):
         return PORT_TAKEN
     async with contextlib.AsyncExitStack() as running:
         teams = await running.enter_async_context(_teams(folder, bot_port, https_port, http_port))
+        _forget_cases(folder)
         bot = BotProcess(_write_settings(folder, teams, bot_port), folder / "bot.log")
         await bot.start()
         running.push_async_callback(bot.stop)
-        playgrounds = Playgrounds(
-            playground_folder or folder / "playground", teams.relay.directory, teams.relay.windows
-        )
+        playgrounds = Playgrounds(playground_folder or PLAYGROUND_FOLDER, teams.relay.directory, teams.relay.windows)
         running.push_async_callback(playgrounds.close)
         return await _run_until_end(bot, _open_up(teams, playgrounds))
 
@@ -189,7 +192,7 @@ def _write_settings(folder: Path, teams: TeamsSandbox, bot_port: int) -> Path:
     settings = teams.settings() | {
         "host": HOST,
         "port": bot_port,
-        "database_url": f"sqlite:///{folder / 'unblock.db'}",
+        "database_url": f"sqlite:///{folder / DATABASE}",
     }
     path = folder / "unblock.toml"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -214,6 +217,17 @@ def _private_folder(folder: Path) -> Path:
     """The folder, made if need be; absolute, because the bot has another working directory than the caller."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder.resolve()
+
+
+def _forget_cases(folder: Path) -> None:
+    """
+    Remove the bot's database of the last run.
+
+    Tenant and Teams live in memory and begin anew: a case that was open would wait for an answer on a card that is
+    nowhere any more, and would stand in the way of a new one for the same account.
+    """
+    for path in folder.glob(f"{DATABASE}*"):
+        path.unlink()
 
 
 def _a_port_is_taken(*ports: int) -> bool:

@@ -628,6 +628,24 @@ async def test_the_bots_settings_are_readable_by_the_owner_alone(
     assert "approvals_conversation" in tomllib.loads(settings_file.read_text())
 
 
+async def test_a_new_try_knows_nothing_of_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The tenant begins anew, so the bot must too: a case of before would wait for a click on a card that is nowhere.
+    """
+    ends_at_once = tmp_path / "app.py"
+    ends_at_once.write_text("raise SystemExit(1)")
+    monkeypatch.setattr(tryout, "APP_FILE", ends_at_once)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    folder = tmp_path / "sandbox"
+    folder.mkdir()
+    for name in ("unblock.db", "unblock.db-wal"):
+        (folder / name).write_text("an open case")
+
+    await try_out(folder, bot_port=0, https_port=0, http_port=0)
+
+    assert [] == list(folder.glob("unblock.db*"))
+
+
 def test_every_refusal_has_a_status() -> None:
     """
     A code that Teams does not know cannot be used by mistake.
