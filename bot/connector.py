@@ -26,6 +26,7 @@ from yarl import URL
 
 from bot.activities import Place, SentCopy
 from services.errors import Rejected, ServiceError, Throttled, Unavailable
+from services.settings import is_private
 
 __all__ = [
     "Connector",
@@ -113,7 +114,7 @@ class ServiceHosts:
     The hosts that may call themselves a Teams connector.
 
     An entry is a host and stands for its subdomains too; with ":port" it wants that port, without it any will do. Only
-    https, and no user name, query or fragment. The default is in `services/settings.py`.
+    https (http only to this machine), and no user name, query or fragment. The default is in `services/settings.py`.
     """
 
     def __init__(self, entries: Iterable[str]) -> None:
@@ -126,7 +127,7 @@ class ServiceHosts:
             host, port = (url.host or "").lower(), url.port
         except (ValueError, TypeError):
             return False
-        if url.scheme != "https" or url.user or url.password or url.query_string or url.fragment:
+        if not is_private(service_url) or url.user or url.password or url.query_string or url.fragment:
             return False
         return any(_fits(host, port, *entry) for entry in self._entries)
 

@@ -247,7 +247,10 @@ class Handlers:
             return refusal_of(error, None)
         case_id = error.params.get("case_id")
         if isinstance(error, WrongState) and isinstance(case_id, str):
-            return compose.refusal(say(error.key), case_view(await self._casework.case_for(who, case_id)))
+            try:
+                return compose.refusal(say(error.key), case_view(await self._casework.case_for(who, case_id)))
+            except NotAllowed as refusal:
+                return refusal_of(refusal, None)
         return error_notice(error)
 
     # --- places and languages ---

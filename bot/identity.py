@@ -22,6 +22,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from services.errors import SettingsError
 from services.ports import Clock
+from services.settings import is_private
 
 log = structlog.get_logger()
 
@@ -91,8 +92,8 @@ class BotTokenValidator:
     def __init__(self, openid_url: str, app_id: str, session: aiohttp.ClientSession, clock: Clock) -> None:
         if not app_id.strip():
             raise SettingsError(("app_id", "is empty: without it no token can be checked"))
-        if not openid_url.lower().startswith("https://"):
-            raise SettingsError(("bot_openid_url", "must begin with https://"))
+        if not is_private(openid_url):
+            raise SettingsError(("bot_openid_url", "must begin with https:// (http:// only on this machine)"))
         self._openid_url = openid_url
         self._app_id = app_id.strip()
         self._session = session
@@ -188,7 +189,7 @@ class BotTokenValidator:
         try:
             metadata = await self._document(self._openid_url)
             jwks_uri = metadata.get("jwks_uri")
-            if not isinstance(jwks_uri, str) or not jwks_uri.lower().startswith("https://"):
+            if not isinstance(jwks_uri, str) or not self._may_hold_keys(jwks_uri):
                 raise ValueError("jwks_uri is not on https")
             keys = parse_keys(await self._document(jwks_uri))
         except (aiohttp.ClientError, TimeoutError, ValueError) as problem:
@@ -200,6 +201,11 @@ class BotTokenValidator:
             return
         self._known = KeySet(issuer, keys, self._clock.now())
         log.info("bot_keys_read", keys=len(keys))
+
+    def _may_hold_keys(self, jwks_uri: str) -> bool:
+        """Keys come over https, as their metadata does; only metadata of this machine may name keys of this machine."""
+        is_https = jwks_uri.lower().startswith("https://")
+        return is_private(jwks_uri) and (is_https or not self._openid_url.lower().startswith("https://"))
 
     async def _document(self, url: str) -> Mapping[str, Any]:
         """A JSON object from the network. Raises aiohttp.ClientError, TimeoutError or ValueError."""

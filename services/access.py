@@ -13,7 +13,7 @@ from typing import Protocol
 
 from services.cases import Actor, Case
 from services.clients.graph_models import DirectoryUser
-from services.errors import NotAllowed, NotFound, ServiceError
+from services.errors import NotAllowed, NotFound, Rejected, ServiceError
 
 #: A click must be answered within seconds, so the directory gets no longer than this.
 DIRECTORY_TIMEOUT_S = 5.0
@@ -63,33 +63,33 @@ class Access:
 
     async def check_approver(self, who: Actor, case: Case) -> None:
         """An approver is on the list, did not ask for this, and is not whom it is about."""
-        if who.user_oid == case.requester.user_oid:
+        if case.was_asked_by(who.user_oid):
             raise NotAllowed("own_request")
-        if case.subject is not None and who.user_oid == case.subject.user_oid:
+        if case.is_about(who.user_oid):
             raise NotAllowed("subject")
         await self.check_listed_approver(who)
 
     async def possible_approvers(self, case: Case) -> tuple[str, ...]:
-        """Object ids of the people who could approve this case, groups resolved as far as they can be read."""
-        barred = {case.requester.user_oid, case.subject.user_oid if case.subject else None}
+        """Object ids, in lower case, of those who could approve this case; groups as far as they can be read."""
         found: dict[str, None] = {}
         for entry in self._approvers:
             for oid in await self._people_behind(entry):
-                found.setdefault(oid)
-        return tuple(oid for oid in found if oid not in barred)
+                found.setdefault(oid.lower())
+        return tuple(oid for oid in found if not case.was_asked_by(oid) and not case.is_about(oid))
 
     async def _people_behind(self, entry: str) -> tuple[str, ...]:
         """The person with this id, or the members of the group with this id; nobody when neither can be read."""
         try:
             async with asyncio.timeout(DIRECTORY_TIMEOUT_S):
                 return ((await self._directory.get_user(entry)).oid,)
-        except NotFound:
+        except (NotFound, Rejected):
             pass
         except (ServiceError, TimeoutError):
             return (entry,)
         try:
             async with asyncio.timeout(DIRECTORY_TIMEOUT_S):
-                return tuple(user.oid for user in await self._directory.group_members(entry))
+                members = await self._directory.group_members(entry)
+                return tuple(user.oid for user in members if not user.is_guest and user.account_enabled is not False)
         except (ServiceError, TimeoutError):
             return ()
 

@@ -25,7 +25,7 @@ from services.cases import (
     plan_hash,
     say,
 )
-from services.errors import AlreadyDecided, NotAllowed, PromptOutdated
+from services.errors import AlreadyDecided, BadInput, NotAllowed, PromptOutdated
 from services.ports import Clock
 from services.store import Store
 
@@ -73,7 +73,7 @@ class Approvals:
         """
         Record one decision; the case as it is afterwards. The same person's repeated decision is that decision.
 
-        Raises NotAllowed (and records the refusal), AlreadyDecided, PromptOutdated, CaseNotFound.
+        Raises NotAllowed (and records the refusal), AlreadyDecided, PromptOutdated, BadInput, CaseNotFound.
         """
         case, prompt = await self.prompt_of(order.claim)
         try:
@@ -88,7 +88,7 @@ class Approvals:
 
 
 def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) -> tuple[Case, list[NewEntry]]:
-    """The case with the decision in it. Pure; raises AlreadyDecided and PromptOutdated."""
+    """The case with the decision in it. Pure; raises AlreadyDecided, PromptOutdated, BadInput (override, no reason)."""
     prompt = next(a for a in case.approvals if a.prompt_id == prompt_id)
     wanted = ApprovalState.GRANTED if order.granted else ApprovalState.DENIED
     if prompt.state is wanted and prompt.decided_by is not None and prompt.decided_by.user_oid == order.by.user_oid:
@@ -100,6 +100,8 @@ def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) ->
     if prompt.plan_hash != plan_hash(case.actions):
         raise PromptOutdated(case_id=case.case_id)
     reason = order.reason.strip()[:MAX_REASON_LENGTH]
+    if prompt.purpose is ApprovalPurpose.OVERRIDE and order.granted and not reason:
+        raise BadInput(what="reason")
     settled = prompt.model_copy(update={"state": wanted, "decided_by": order.by, "decided_at": now, "reason": reason})
     entry = note(
         _tag(prompt.purpose, order.granted),
@@ -117,7 +119,7 @@ def _moved(case: Case, purpose: ApprovalPurpose, order: DecideApproval, reason: 
     if purpose is ApprovalPurpose.OVERRIDE:
         return case.moved(CaseState.UNBLOCKING, now, outcome=None) if order.granted else case
     if order.granted:
-        return case.moved(CaseState.CONTAINING, now)
+        return case.moved(CaseState.CONTAINING, now, outcome=None)
     why = (
         say("outcome.denied_because", who=order.by.name, reason=reason)
         if reason

@@ -313,7 +313,12 @@ _MOVES: Mapping[CaseState, set[CaseState]] = {
         CaseState.NOTHING_TO_DO,
         CaseState.CANCELLED,
     },
-    CaseState.CHOOSING: {CaseState.IDENTIFYING, CaseState.CANCELLED, CaseState.EXPIRED},
+    CaseState.CHOOSING: {
+        CaseState.IDENTIFYING,
+        CaseState.NOTHING_TO_DO,
+        CaseState.CANCELLED,
+        CaseState.EXPIRED,
+    },
     CaseState.INVESTIGATING: {CaseState.AWAITING_APPROVAL, CaseState.CANCELLED},
     CaseState.AWAITING_APPROVAL: {CaseState.CONTAINING, CaseState.DENIED, CaseState.EXPIRED, CaseState.CANCELLED},
     CaseState.CONTAINING: {CaseState.UNBLOCKING, CaseState.LOCKED},
@@ -375,6 +380,13 @@ class Case(Value):
     @property
     def containment_proven(self) -> bool:
         return all(action.state is ActionState.PROVEN for action in self.containment)
+
+    def is_about(self, user_oid: str) -> bool:
+        """Whether this person is the subject. Ids are the same in any case: directories spell them freely."""
+        return self.subject is not None and self.subject.user_oid.casefold() == user_oid.casefold()
+
+    def was_asked_by(self, user_oid: str) -> bool:
+        return self.requester.user_oid.casefold() == user_oid.casefold()
 
     def moved(self, state: CaseState, at: datetime, **changes: Any) -> Case:
         """This case in another state. Raises WrongState for a move that TRANSITIONS does not know."""

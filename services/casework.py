@@ -23,7 +23,7 @@ from services.cases import (
     Subject,
     say,
 )
-from services.errors import BadInput, NotAllowed, WrongState
+from services.errors import BadInput, NotAllowed, StaleVersion, WrongState
 from services.identification import Identified, SenderList, SubjectDirectory, identify
 from services.ports import Clock, Notifier
 from services.remediation import Remediation
@@ -126,8 +126,14 @@ class Casework:
         await self._remediation.start(case_id)
 
     async def choose_account(self, order: ChooseAccount) -> Case:
-        """The requester says which of several accounts was meant."""
+        """
+        A requester says which of several accounts was meant. One that has an open case already is handed over to it.
+
+        Raises NotAllowed (also for one's own account), WrongState, BadInput, CaseNotFound.
+        """
         await self._only_requesters(order.by)
+        if order.user_oid.casefold() == order.by.user_oid.casefold():
+            raise NotAllowed("subject")
 
         def choose(case: Case) -> tuple[Case, list[NewEntry]]:
             chosen = _candidate(case, order.user_oid)
@@ -136,7 +142,23 @@ class Casework:
             moved = case.moved(CaseState.IDENTIFYING, self._clock.now(), subject=chosen, candidates=())
             return moved, [note(Tag.CASE_CHOSEN, case.case_id, order.by, upn=chosen.upn, user_oid=chosen.user_oid)]
 
-        return await self._changed(order.case_id, choose)
+        try:
+            return await self._changed(order.case_id, choose)
+        except StaleVersion:
+            return await self._join_running(order)
+
+    async def _join_running(self, order: ChooseAccount) -> Case:
+        running = await self._store.open_case_of(self._tenant_id, order.user_oid)
+
+        def join(case: Case) -> tuple[Case, list[NewEntry]]:
+            chosen, other = _candidate(case, order.user_oid), running.case_id if running else ""
+            outcome = say("outcome.joined", case=other, upn=chosen.upn)
+            moved = case.moved(
+                CaseState.NOTHING_TO_DO, self._clock.now(), outcome=outcome, joined_to=other or None, candidates=()
+            )
+            return moved, [note(Tag.CASE_JOINED, case.case_id, order.by, other=other)]
+
+        return await self._changed(order.case_id, join)
 
     async def decide_approval(self, order: DecideApproval) -> Case:
         """Approve, deny or override. See `Approvals.decide` for what it raises."""
@@ -151,7 +173,7 @@ class Casework:
         Raises WrongState once the containment has begun, CaseNotFound, NotAllowed.
         """
         case = await self._store.case(order.case_id)
-        if order.by.user_oid == case.requester.user_oid:
+        if case.was_asked_by(order.by.user_oid):
             await self._access.check_requester(order.by)
         else:
             await self._access.check_approver(order.by, case)
@@ -274,7 +296,7 @@ class Casework:
 
 
 def _is_subject(who: Actor, case: Case) -> bool:
-    return case.subject is not None and case.subject.user_oid == who.user_oid
+    return case.is_about(who.user_oid)
 
 
 def _not_the_subject(who: Actor, case: Case) -> None:

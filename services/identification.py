@@ -14,6 +14,7 @@ from typing import Protocol
 from services.cases import Subject, Text, say
 from services.clients.exchange_models import BlockedSender
 from services.clients.graph_models import DirectoryUser
+from services.errors import NotFound, Rejected
 
 #: More candidates than this cannot be told apart on a card; the requester is asked for an address instead.
 MAX_CANDIDATES = 10
@@ -70,11 +71,23 @@ async def _find(query: str, directory: SubjectDirectory) -> tuple[DirectoryUser,
     user = await directory.by_id_or_upn(query)
     if user is not None:
         return (user,)
-    return await directory.by_address(query) or await directory.by_name(query)
+    refusal: Rejected | None = None
+    for look in (directory.by_address, directory.by_name):
+        try:
+            if found := await look(query):
+                return found
+        except Rejected as error:  # a directory that does not understand this filter may understand the next
+            refusal = error
+    if refusal is not None:
+        raise refusal
+    return ()
 
 
 async def _why_nobody(query: str, directory: SubjectDirectory, senders: SenderList) -> Text:
-    deleted = await directory.deleted_users(query)
+    try:
+        deleted = await directory.deleted_users(query)
+    except (NotFound, Rejected):  # no recycle bin, or no such filter for it: it would only have made the answer better
+        deleted = ()
     if deleted:
         return say("outcome.deleted", name=deleted[0].display_name, upn=deleted[0].upn)
     # A device or program that sends over a connector is on the list under its address and has no account at all.

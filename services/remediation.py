@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import structlog
 from dbos import DBOS, SetWorkflowID
+from dbos import error as dbos_errors
 
 from services.access import Access
 from services.approvals import new_approval, settled_without_decision
@@ -28,6 +29,8 @@ from services.cases import (
     Approval,
     ApprovalPurpose,
     ApprovalState,
+    Block,
+    BlockKind,
     Case,
     CaseState,
     Finding,
@@ -213,13 +216,23 @@ class Remediation:
 
     async def tell(self, case_id: str) -> None:
         """The case has moved by a click or a text: let its workflow look at once. Repeats do no harm."""
-        await DBOS.send_async(case_id, None, topic=NEWS)
+        try:
+            await DBOS.send_async(case_id, None, topic=NEWS)
+        except dbos_errors.DBOSNonExistentWorkflowError:
+            log.info("told_before_the_start", case_id=case_id)  # it reads the case when it begins
 
     async def take_up_open_cases(self) -> None:
-        """After a start: cases whose workflow never began, and decisions whose news was lost on the way."""
+        """
+        After a start: cases whose workflow never began, decisions whose news was lost on the way, and cases whose
+        workflow has died, which would stay open for ever and hold their account.
+        """
         for case in await self._store.cases(open_only=True, limit=1000):
-            if await DBOS.get_workflow_status_async(case.case_id) is None:
+            status = await DBOS.get_workflow_status_async(case.case_id)
+            if status is None:
                 await self.start(case.case_id)
+            elif status.status in _DEAD:
+                log.error("workflow_found_dead", case_id=case.case_id, status=status.status)
+                await self._give_up(case.case_id)
             else:
                 await self.tell(case.case_id)
 
@@ -266,12 +279,12 @@ class Remediation:
         return case.moved(CaseState.CHOOSING, self._now(), candidates=candidates), []
 
     async def _diagnose(self, case: Case, subject: Subject) -> str:
-        if subject.user_oid == case.requester.user_oid:
+        if case.was_asked_by(subject.user_oid):
             return await self._nothing_to_do(case.case_id, say("outcome.own_account"), subject)
         running = await self._store.open_case_of(case.tenant_id, subject.user_oid)
         if running is not None and running.case_id != case.case_id:
             return await self._join(case.case_id, running.case_id, subject)
-        block = await diagnose(subject, await self._addresses(subject), self._tools.exchange)
+        block = await self._block(subject)
         outcome = why_nothing_to_do(block, subject)
         entry = note(
             Tag.CASE_IDENTIFIED, case.case_id, None, upn=subject.upn, user_oid=subject.user_oid, block=block.kind.value
@@ -290,13 +303,16 @@ class Remediation:
             return await self._join(case.case_id, running.case_id if running else "", subject)
         return changed.state
 
-    async def _addresses(self, subject: Subject) -> tuple[str, ...]:
-        """Every address of the account; the restricted list names some entries by address."""
+    async def _block(self, subject: Subject) -> Block:
+        """What blocks the account, under any of its addresses: the restricted list names some entries by address."""
         try:
             user = await self._tools.directory.get_user(subject.user_oid)
-        except ServiceError:
-            return (subject.mail,) if subject.mail else ()
-        return tuple(sorted(user.addresses))
+        except ServiceError as error:
+            block = await diagnose(subject, (subject.mail,) if subject.mail else (), self._tools.exchange)
+            # An entry may stand under an address that we do not know, so finding none proves nothing.
+            unread = {"kind": BlockKind.UNKNOWN, "unreadable": why_unreadable(error)}
+            return block.model_copy(update=unread) if block.kind is BlockKind.NONE else block
+        return await diagnose(subject, tuple(sorted(user.addresses)), self._tools.exchange)
 
     async def _join(self, case_id: str, other_id: str, subject: Subject) -> str:
         outcome = say("outcome.joined", case=other_id, upn=subject.upn)
@@ -424,10 +440,18 @@ class Remediation:
         if case.state is not CaseState.LOCKED:
             return
         for action in case.containment:
-            if action.state is ActionState.WAITING_FOR_PERSON or (again and action.state is not ActionState.PROVEN):
-                settled = await self._tools.containment.carry_out(case, action)
-                await self._change(case_id, lambda case, settled=settled: (case.with_action(settled), []))
+            if action.state is ActionState.WAITING_FOR_PERSON:
+                await self._look_whether_done(case, action)
+            elif again and action.state is not ActionState.PROVEN:
+                await self._carry_out(case_id, action.action_id)
         await self._change(case_id, self._open_lock)
+
+    async def _look_whether_done(self, case: Case, action: Action) -> None:
+        """What waits for a person is only looked at; on the record when it was done."""
+        settled = await self._tools.containment.carry_out(case, action)
+        entry = note(_ACTION_TAGS[settled.state], case.case_id, None, action=action.action_id)
+        entries = [] if settled.state is action.state else [entry]
+        await self._change(case.case_id, lambda case: (case.with_action(settled), entries))
 
     def _open_lock(self, case: Case) -> tuple[Case, list[NewEntry]]:
         if case.state is not CaseState.LOCKED or not case.containment_proven:
@@ -442,11 +466,23 @@ class Remediation:
         action = unblock_action(case)
         if case.state is not CaseState.UNBLOCKING or action is None:
             return case.state
-        if action.state is not ActionState.RUNNING:
-            await self._change(case_id, lambda case: self._started(case, action.action_id))
-        done = await self._unblocking.carry_out(action)
+        before = action.state
+
+        def begin(case: Case) -> tuple[Case, list[NewEntry]]:
+            """Of two that run this step at once, perhaps after a take-over, only one finds the action not begun."""
+            nonlocal before
+            before = _action(case, action.action_id).state
+            if case.state is not CaseState.UNBLOCKING or before is ActionState.RUNNING:
+                before = ActionState.RUNNING
+                return case, []
+            return self._started(case, action.action_id)
+
+        await self._change(case_id, begin)
+        done = await self._unblocking.carry_out(action.model_copy(update={"state": before}))
 
         def move(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.state is not CaseState.UNBLOCKING:
+                return case, []
             entry = note(_ACTION_TAGS[done.state], case_id, None, action=done.action_id, outcome=_key(done.outcome))
             case = case.with_action(done)
             if done.state is ActionState.PROPOSED:
@@ -526,6 +562,9 @@ async def remediation(case_id: str) -> str:
     assert _in_charge is not None, "take_charge() comes before DBOS.launch()"
     return await _in_charge.run(case_id)
 
+
+#: States of a workflow that will never move again, as DBOS names them.
+_DEAD = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 
 _ACTION_TAGS = {
     ActionState.PROVEN: Tag.ACTION_PROVEN,

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -117,11 +118,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"{entry!r} is no Entra object id; names and addresses are not accepted here")
         return tuple(entry.lower() for entry in value)
 
-    @field_validator("graph_url", "exchange_url", "login_url", "bot_openid_url")
+    @field_validator("graph_url", "exchange_url", "bot_openid_url")
+    @classmethod
+    def _must_be_private(cls, value: str) -> str:
+        if not is_private(value):
+            raise ValueError("must be an https:// address (http:// only on this machine)")
+        return value.rstrip("/")
+
+    @field_validator("login_url")
     @classmethod
     def _must_be_https(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme != "https" or not parts.hostname:
+        """MSAL accepts nothing else, on this machine neither."""
+        if not value.lower().startswith("https://") or not is_private(value):
             raise ValueError("must be an https:// address")
         return value.rstrip("/")
 
@@ -164,6 +172,23 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read or change what goes there: https, or http that does not leave this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _config_file() -> Path:

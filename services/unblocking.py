@@ -132,7 +132,9 @@ class Unblocking:
             return self._done(action, say("action.unblock.gone_already"))
         except Throttled as error:
             return _not_sent(action, error)
-        except Unavailable:
+        except Unavailable as error:
+            if error.params.get("reached") is False:  # there was no connection, so it was certainly not sent
+                return _not_sent(action, error)
             return self._done(action, say("action.unblock.answer_lost"))
         except ServiceError as error:
             return action.model_copy(update={"state": ActionState.FAILED, "outcome": _why_refused(error)})

@@ -153,8 +153,17 @@ def parse_mailbox(row: Row) -> Mailbox:
     return read(Mailbox, {**row, "EmailAddresses": known}, "exchange", forwarding=_forwarding(row))
 
 
+_FORWARDING_FIELDS = frozenset({"ForwardingSmtpAddress", "ForwardingAddress", "DeliverToMailboxAndForward"})
+
+
 def _forwarding(row: Row) -> Forwarding:
-    """Forwarding decides whether an account looks harmless, so whatever stands there is kept, odd forms too."""
+    """
+    Forwarding decides whether an account looks harmless, so whatever stands there is kept, odd forms too.
+
+    Raises: BrokenAnswer for a row without any of its fields, which says nothing.
+    """
+    if not _FORWARDING_FIELDS & row.keys():
+        raise BrokenAnswer("exchange", what="ForwardingSmtpAddress")
     smtp = to_loose_text(row.get("ForwardingSmtpAddress"))
     try:
         deliver = to_flag(row.get("DeliverToMailboxAndForward"))
@@ -221,7 +230,12 @@ class ExchangeClient:
             answer = await self.invoke("Get-BlockedSenderAddress", {"SenderAddress": address})
         except NotFound:
             return None
-        entries = (parse_blocked_sender(row) for row in answer.rows)
+        except (
+            Rejected
+        ):  # how Exchange answers for an address that is not on it is not documented; the whole list tells
+            entries = await self.blocked_senders()
+        else:
+            entries = tuple(parse_blocked_sender(row) for row in answer.rows)
         return next((entry for entry in entries if entry.sender_address.casefold() == address.casefold()), None)
 
     async def remove_blocked_sender(self, address: str) -> CmdletAnswer:

@@ -10,11 +10,12 @@ PostgreSQL: rows are locked with FOR UPDATE, the audit trail with an advisory lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 #: Any fixed number; it names the lock that makes appending to the audit trail one at a time.
@@ -86,3 +87,17 @@ async def lock_audit(connection: AsyncConnection) -> None:
     """Appending is one at a time until the transaction ends. SQLite's writers are one at a time already."""
     if connection.dialect.name == "postgresql":
         await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _AUDIT_LOCK})
+
+
+def put(connection: AsyncConnection, table: sa.Table, row: Mapping[str, Any]) -> sa.Executable:
+    """
+    The statement that writes the row, new or in place of the one with its primary key.
+
+    One statement, since between looking and inserting somebody else may insert the same row. Both databases know it.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return (
+        dialect.insert(table)
+        .values(**row)
+        .on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=dict(row))
+    )

@@ -14,7 +14,7 @@ from services.conversations import CardCopy, Conversation, ConversationKind, Cop
 from services.errors import CaseNotFound, StaleVersion
 from services.ports import Clock
 from services.store import tables
-from services.store.engine import Database, lock_audit
+from services.store.engine import Database, lock_audit, put
 
 #: What a change of a case hands back: the case as it shall be, and what the auditors shall read.
 Changed = tuple[Case, Sequence[NewEntry]]
@@ -199,7 +199,6 @@ class Store:
 
     async def remember_conversation(self, conversation: Conversation) -> None:
         """Keep where an activity came from; what was known of the same conversation is replaced."""
-        key = tables.conversations.c.conversation_id == conversation.conversation_id
         row = {
             "conversation_id": conversation.conversation_id,
             "kind": conversation.kind.value,
@@ -209,9 +208,7 @@ class Store:
             "document": conversation.model_dump(mode="json"),
         }
         async with self._database.writing() as connection:
-            updated = await connection.execute(tables.conversations.update().where(key).values(row))
-            if updated.rowcount == 0:
-                await connection.execute(tables.conversations.insert().values(row))
+            await connection.execute(put(connection, tables.conversations, row))
 
     async def conversation(self, conversation_id: str) -> Conversation | None:
         table = tables.conversations
@@ -241,12 +238,9 @@ class Store:
 
     async def save_copy(self, copy: CardCopy) -> None:
         """Write a posted card down, or what became of it."""
-        key = tables.card_copies.c.copy_id == copy.copy_id
         row = {**_columns(tables.card_copies, copy), "document": copy.model_dump(mode="json")}
         async with self._database.writing() as connection:
-            updated = await connection.execute(tables.card_copies.update().where(key).values(row))
-            if updated.rowcount == 0:
-                await connection.execute(tables.card_copies.insert().values(row))
+            await connection.execute(put(connection, tables.card_copies, row))
 
     async def copies_of(self, case_id: str) -> list[CardCopy]:
         """Every copy of the case's cards, gone ones included."""
@@ -279,11 +273,7 @@ class Store:
     async def choose(self, name: str, value: str, *entries: NewEntry) -> None:
         """Keep a choice, such as the conversation for approvals, with its audit entries."""
         async with self._database.writing() as connection:
-            updated = await connection.execute(
-                tables.choices.update().where(tables.choices.c.name == name).values(value=value)
-            )
-            if updated.rowcount == 0:
-                await connection.execute(tables.choices.insert().values(name=name, value=value))
+            await connection.execute(put(connection, tables.choices, {"name": name, "value": value}))
             await self._append(connection, entries)
 
     async def chosen(self, name: str) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from dbos import DBOS
 
 from services import durable
 from services.access import Access
@@ -555,6 +556,144 @@ async def test_a_case_whose_workflow_never_began_is_begun(world: World) -> None:
     await world.remediation.take_up_open_cases()
 
     await world.case_in(case.case_id, CaseState.AWAITING_APPROVAL)
+
+
+async def test_a_case_whose_workflow_has_died_is_ended_at_the_start(world: World, monkeypatch) -> None:
+    """
+    The database was away while the fault was to be written down: the case does not stay open and hold its account.
+    """
+
+    async def broken(*_: object) -> object:
+        raise ZeroDivisionError
+
+    case = await world.asked()
+    with monkeypatch.context() as patched:
+        patched.setattr(world.remediation, "_give_up", broken)
+        patched.setattr(world.remediation, "_containment_ids", broken)
+        await world.decide(case.approvals[0])
+        async with asyncio.timeout(PATIENCE_S):
+            while (await DBOS.get_workflow_status_async(case.case_id)).status != "ERROR":
+                await asyncio.sleep(0.01)
+
+    await world.remediation.take_up_open_cases()
+
+    ended = await world.store.case(case.case_id)
+    assert (CaseState.NOT_UNBLOCKED, "outcome.fault") == (ended.state, ended.outcome.key)
+
+
+async def test_an_address_that_could_not_be_looked_up_leaves_the_block_unknown(world: World, monkeypatch) -> None:
+    """
+    The entry may stand under an alias; without the aliases "not on the list" would be a guess.
+    """
+    world.exchange.entries = {"jd@contoso.com": BlockedSender(sender_address="jd@contoso.com", reason_raw="")}
+
+    async def down(_: str) -> object:
+        raise Unavailable("graph")
+
+    case = await world.casework.open_case(OpenCase(by=actor(ALEX), query=JANE.oid))
+    found = world.directory.users[JANE.oid]
+
+    async def once(_: str) -> object:
+        monkeypatch.setattr(world.directory, "get_user", down)
+        return found
+
+    monkeypatch.setattr(world.directory, "by_id_or_upn", once)
+    await world.casework.begin(case.case_id)
+
+    ended = await world.case_in(case.case_id, CaseState.NOTHING_TO_DO, CaseState.AWAITING_APPROVAL)
+    assert "outcome.list_unreadable" == ended.outcome.key
+
+
+async def test_what_is_tried_again_behind_the_lock_is_on_the_record(world: World) -> None:
+    """
+    Every change is written down before and after, the repeated ones too.
+    """
+    world.containment.ends["revoke_sessions"] = [ActionState.FAILED]
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+    await world.case_in(case.case_id, CaseState.LOCKED)
+
+    await world.remediation.tell(case.case_id)
+
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+    assert ["revoke_sessions", "reset_password", "revoke_sessions"] == world.containment.carried_out
+    started = [tag for tag in await world.tags(case.case_id) if tag == Tag.ACTION_STARTED]
+    assert 3 + 1 == len(started)
+
+
+async def test_an_unblock_that_never_left_is_sent_when_the_line_is_back(world: World) -> None:
+    """
+    No connection, so certainly nothing was sent: that is no lost answer.
+    """
+    world.exchange.remove_fault = Unavailable("exchange", reached=False)
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+    async with asyncio.timeout(PATIENCE_S):
+        while not world.exchange.removed:
+            await asyncio.sleep(0.005)
+    world.exchange.remove_fault, world.exchange.vanishes_after = None, 1
+
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+    assert [JANE.upn] * 2 == world.exchange.removed
+
+
+async def test_two_runs_of_one_step_send_one_unblock(world: World, monkeypatch) -> None:
+    """
+    A survivor takes over while the former replica still lives: the entry is removed once and the case goes on.
+    """
+    case = await world.asked()
+    monkeypatch.setattr(world.remediation, "_remove_entry", world.remediation._state)
+    monkeypatch.setattr(world.remediation, "_look_for_entry", world.remediation._state)
+    waiting = await world.store.case(case.case_id)
+    await world.store.change_case(
+        case.case_id,
+        lambda case: (waiting.model_copy(update={"state": CaseState.UNBLOCKING, "version": case.version}), []),
+    )
+
+    states = await asyncio.gather(*(Remediation._remove_entry(world.remediation, case.case_id) for _ in range(3)))
+
+    assert {CaseState.VERIFYING} == set(states)
+    assert [JANE.upn] == world.exchange.removed
+
+
+async def test_choosing_an_account_with_an_open_case_joins_it(world: World) -> None:
+    """
+    The second case for an account becomes the first one, also when it was found by a choice.
+    """
+    first = await world.asked()
+    others = person(11, "Jane2", display_name="Jane Two")
+    world.directory.users[others.oid] = others
+    second = await world.ask(query="jan")
+    await world.case_in(second.case_id, CaseState.CHOOSING)
+
+    joined = await world.casework.choose_account(ChooseAccount(actor(ALEX), second.case_id, JANE.oid))
+
+    assert (CaseState.NOTHING_TO_DO, first.case_id) == (joined.state, joined.joined_to)
+
+
+async def test_nobody_chooses_their_own_account(world: World) -> None:
+    """
+    Jane is a requester and one of the candidates: another one has to choose her.
+    """
+    others = person(11, "Jane2", display_name="Jane Two")
+    world.directory.users[others.oid] = others
+    case = await world.ask(query="jan")
+    await world.case_in(case.case_id, CaseState.CHOOSING)
+
+    with pytest.raises(NotAllowed):
+        await world.casework.choose_account(ChooseAccount(actor(JANE), case.case_id, JANE.oid))
+
+
+async def test_a_case_can_be_called_off_before_its_workflow_began(world: World) -> None:
+    """
+    The card is posted first, and somebody may be quick.
+    """
+    case = await world.casework.open_case(OpenCase(by=actor(ALEX), query="jane"))
+
+    await world.casework.cancel_case(CancelCase(by=actor(ALEX), case_id=case.case_id))
+
+    await world.casework.begin(case.case_id)
+    await world.case_in(case.case_id, CaseState.CANCELLED)
 
 
 def test_the_plan_ends_with_the_unblock() -> None:

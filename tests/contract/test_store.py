@@ -178,6 +178,25 @@ async def test_conversations_are_replaced_and_found_by_person(store: Store) -> N
     assert [] == await store.personal_conversations([MEGAN.oid, ALEX.oid])
 
 
+async def test_first_words_from_a_conversation_may_come_twice_at_once(store: Store) -> None:
+    """
+    Teams tells of one installation by two activities at the same moment, perhaps to two replicas.
+    """
+    chat = Conversation(
+        conversation_id="a:olga",
+        kind=ConversationKind.PERSONAL,
+        service_url="https://smba.example/",
+        tenant_id=TENANT,
+        bot_id="28:bot",
+        user_oid=MEGAN.oid,
+        seen_at=given.NOW,
+    )
+
+    await asyncio.gather(*(store.remember_conversation(chat) for _ in range(8)))
+
+    assert 1 == len(await store.personal_conversations([MEGAN.oid]))
+
+
 async def test_a_copy_that_shows_an_older_version_is_found(store: Store) -> None:
     """
     After a restart the store knows which cards are behind their case.

@@ -20,7 +20,7 @@ from services.sandbox.teams import TeamsSandbox, start_teams
 from services.settings import Settings, load_settings
 
 #: Long enough for a slow machine, short enough to fail a test that would hang.
-PATIENCE_S = 40.0
+PATIENCE_S = 8.0
 
 Card = dict[str, Any]
 
@@ -53,8 +53,8 @@ class Teams:
             async with asyncio.timeout(PATIENCE_S):
                 while True:
                     for message in reversed(await self.messages(place)):
-                        last = words(message.get("card"))
-                        if message.get("card") and fits(last):
+                        last = words(message.get("card")) or last
+                        if message.get("card") and fits(words(message["card"])):
                             return message
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -69,11 +69,28 @@ class Teams:
         """What was changed in the tenant, in order."""
         return (await self.journal())["changes"]
 
-    async def fault(self, **order: Any) -> None:
-        await self._post("faults", order)
+    async def fault(self, kind: str, match: dict[str, str] | None = None, **more: Any) -> None:
+        """Let Graph, Exchange or the login misbehave, once unless `times` says how often (-1: for ever)."""
+        await self._post("faults", {"kind": kind, "match": match or {}, **more})
+
+    async def teams_fault(self, status: int, operation: str, **more: Any) -> None:
+        """Let the Bot Connector refuse calls, once unless `times` says how often."""
+        await self._post("teams/faults", {"status": status, "operation": operation, **more})
+
+    async def mend_teams(self) -> None:
+        """The Bot Connector works again."""
+        async with self._session.delete(f"{self._base}/teams/faults") as got:
+            assert got.status == 200, await got.text()
 
     async def switch(self, **order: Any) -> None:
+        """Change the tenant; the keys are those of the sandbox's control route `state`."""
         await self._post("state", order)
+
+    async def knock(self, activity: dict[str, Any], token: str | None) -> int:
+        """Send an activity to the bot past Azure Bot Service; the HTTP status of its answer."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self._session.post(self.sandbox.relay.door.endpoint, json=activity, headers=headers) as got:
+            return got.status
 
     async def _post(self, route: str, body: dict[str, Any]) -> Any:
         async with self._session.post(f"{self._base}/{route}", json=body) as got:

@@ -100,3 +100,28 @@ async def test_possible_approvers_are_people_without_those_who_may_not() -> None
     found = await access(directory).possible_approvers(given.asked())
 
     assert {MEGAN.oid, SAM.oid} == set(found)
+
+
+async def test_ids_are_the_same_in_any_case() -> None:
+    """
+    A directory that spells ids in capitals makes nobody the judge of their own case.
+    """
+    case = given.asked(requester=actor(ALEX).model_copy(update={"user_oid": "AAAAAAAA-0000-4000-8000-00000000000A"}))
+    jane = JANE.subject().model_copy(update={"user_oid": "BBBBBBBB-0000-4000-8000-00000000000B"})
+    case = case.model_copy(update={"subject": jane})
+    barred = (case.requester.user_oid.lower(), jane.user_oid.lower())
+
+    for oid_ in barred:
+        with pytest.raises(NotAllowed) as refusal:
+            await access(FakeDirectory()).check_approver(actor(MEGAN.model_copy(update={"oid": oid_})), case)
+        assert refusal.value.reason in ("own_request", "subject")
+
+
+async def test_guests_and_disabled_members_of_the_group_are_not_asked() -> None:
+    """
+    Who could never approve gets no prompt either: it tells about somebody's account.
+    """
+    directory = FakeDirectory()
+    directory.groups[ON_CALL_GROUP] = {GARY.oid, DORA.oid, SAM.oid}
+
+    assert (MEGAN.oid, SAM.oid) == await access(directory).possible_approvers(given.asked())

@@ -58,7 +58,7 @@ async def test_a_cmdlet_about_somebody_goes_to_their_mailbox():
     """
     The anchor is the person's UPN.
     """
-    mail, script = client(rows({"UserPrincipalName": "jane@contoso.com"}))
+    mail, script = client(rows({"UserPrincipalName": "jane@contoso.com", "ForwardingAddress": None}))
 
     await mail.mailbox("jane@contoso.com")
 
@@ -179,6 +179,37 @@ async def test_somebody_who_is_not_on_the_list_is_none(answer):
     mail, _ = client(answer)
 
     assert await mail.blocked_sender("jane@contoso.com") is None
+
+
+async def test_an_odd_refusal_for_one_address_is_settled_by_the_whole_list():
+    """
+    How Exchange answers for an address that is not on the list is not documented.
+    """
+    entry = {"SenderAddress": "JANE@contoso.com"}
+    for rows, found in (([entry], True), ([], False)):
+        mail, script = client(Rejected("exchange", code="NotFound", detail="Error executing cmdlet"), {"value": rows})
+
+        assert found is (await mail.blocked_sender("jane@contoso.com") is not None)
+        assert {} == script.requests[1].body["CmdletInput"]["Parameters"]
+
+
+async def test_a_list_that_cannot_be_read_either_way_stays_unread():
+    """
+    Being refused is no proof that nobody is on the list.
+    """
+    mail, _ = client(Rejected("exchange", code="400"), Rejected("exchange", code="400"))
+
+    with pytest.raises(Rejected):
+        await mail.blocked_sender("jane@contoso.com")
+
+
+def test_a_mailbox_that_says_nothing_about_forwarding_is_no_good_news():
+    """
+    Null is "none"; fields that are not there at all are not an answer.
+    """
+    with pytest.raises(BrokenAnswer):
+        exchange.parse_mailbox({"UserPrincipalName": "jane@contoso.com"})
+    assert not exchange.parse_mailbox({"ForwardingSmtpAddress": None}).is_forwarding
 
 
 async def test_an_entry_is_found_in_any_case():

@@ -232,6 +232,27 @@ def test_only_teams_own_hosts_are_teams(url, allowed):
     assert allowed == ServiceHosts(MICROSOFT_SERVICE_HOSTS).allows(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://127.0.0.1:3981/teams", True),
+        ("http://localhost:3981/", True),
+        ("https://127.0.0.1:3981/", True),
+        ("http://127.0.0.1:3982/", False),
+        ("http://10.0.0.1:3981/", False),
+        ("http://127.0.0.1:3981@evil.example/", False),
+    ],
+)
+def test_plain_http_is_for_a_listed_port_of_this_machine(url, allowed):
+    """
+    A test tenant on loopback needs no certificate; nothing that leaves the machine goes without one.
+    """
+    hosts = ServiceHosts(("127.0.0.1:3981", "localhost", "10.0.0.1"))
+
+    assert allowed == hosts.allows(url)
+    assert not ServiceHosts(MICROSOFT_SERVICE_HOSTS).allows(url)
+
+
 def test_an_entry_with_a_port_wants_that_port():
     """
     The sandbox listens elsewhere, and only there.

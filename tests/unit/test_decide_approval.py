@@ -11,7 +11,7 @@ from services.access import Access
 from services.approvals import Approvals, DecideApproval, decided, settled_without_decision
 from services.audit import Tag
 from services.cases import Action, ActionKind, ActionState, ApprovalState, Case, CaseState
-from services.errors import AlreadyDecided, NotAllowed, PromptOutdated
+from services.errors import AlreadyDecided, BadInput, NotAllowed, PromptOutdated
 from services.store import Store, migrate
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
@@ -204,3 +204,12 @@ def test_only_a_proven_containment_counts() -> None:
         for action in case.containment:
             done = done.with_action(action.model_copy(update={"state": state}))
         assert (state is ActionState.PROVEN) == done.containment_proven
+
+
+@pytest.mark.parametrize("reason", ["", "   "])
+def test_an_override_wants_a_reason_whatever_button_it_comes_by(reason: str) -> None:
+    """
+    Which verb a click carries is the sender's word, so the reason is asked for where the decision is made.
+    """
+    with pytest.raises(BadInput):
+        decide(given.locked(), OLGA, reason=reason)

@@ -258,6 +258,25 @@ async def test_checking_cannot_be_configured_away(service, openid_url, app_id, s
     assert [setting] == [name for name, _ in refusal.value.problems]
 
 
+@pytest.mark.parametrize(
+    ("openid_url", "jwks_uri", "keys_are_read"),
+    [
+        ("http://127.0.0.1:3980/openid", "http://127.0.0.1:3980/keys", True),
+        ("http://127.0.0.1:3980/openid", "http://keys.example/", False),
+        ("https://login.example/openid", "http://127.0.0.1:3980/keys", False),
+    ],
+)
+async def test_only_metadata_of_this_machine_may_name_keys_of_this_machine(
+    service, openid_url, jwks_uri, keys_are_read
+):
+    """
+    A test tenant on loopback needs no certificate; metadata from elsewhere does not lead to plain http.
+    """
+    validator = BotTokenValidator(openid_url, APP_ID, service.session, service.clock)
+
+    assert keys_are_read == validator._may_hold_keys(jwks_uri)
+
+
 def test_unusable_keys_do_not_spoil_the_usable_ones():
     """
     A key set may hold keys of other kinds, short ones and nonsense.

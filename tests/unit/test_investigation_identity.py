@@ -6,7 +6,7 @@ import pytest
 
 from services.cases import Block, BlockKind, Finding, SignalState, UnknownReason, say
 from services.clients.graph_models import AuthMethod, RiskDetection, RiskyUser
-from services.errors import LicenceMissing, PermissionMissing, Unavailable
+from services.errors import LicenceMissing, NotFound, PermissionMissing, Unavailable
 from tests.fakes.account import NOW, OID, FakeAccount, app, audit, blocked, grant, look
 
 FOUND, CLEAR, UNKNOWN = SignalState.FOUND, SignalState.CLEAR, SignalState.UNKNOWN
@@ -99,6 +99,16 @@ async def test_risk_is_taken_as_entra_gives_it(user: RiskyUser | None, state: Si
     finding = await look("risk_state", FakeAccount(risky=user))
 
     assert (finding.state, finding.summary.key, finding.weight) == (state, f"finding.risk_state.{text}", weight)
+
+
+async def test_a_risk_that_is_not_said_is_unknown():
+    """
+    A row without words is not good news, and neither is a service that is not there at all.
+    """
+    assert UNKNOWN == (await look("risk_state", FakeAccount(risky=risky(None, None)))).state
+
+    with pytest.raises(NotFound):
+        await look("risk_state", FakeAccount(risky=None, detections=NotFound("graph")))
 
 
 @pytest.mark.parametrize("state", ["none", "atRisk"])

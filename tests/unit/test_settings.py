@@ -70,6 +70,8 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("APPROVERS", "megan@contoso.com", "approvers: 'megan@contoso.com' is no Entra object id"),
         ("APPROVERS", "[1", "approvers: looks like a JSON list"),
         ("GRAPH_URL", "http://graph.example", "graph_url: must be an https"),
+        ("GRAPH_URL", "http://127.0.0.1.example", "graph_url: must be an https"),
+        ("LOGIN_URL", "http://127.0.0.1:3980", "login_url: must be an https"),
         ("DATABASE_URL", "mysql://x", "database_url: must start with"),
         ("CA_BUNDLE", "/nowhere/ca.pem", "ca_bundle: /nowhere/ca.pem cannot be read"),
         ("LANGUAGE", "fr", "language: must be one of"),
@@ -89,6 +91,16 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, valu
         load_settings()
 
     assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["graph_url", "exchange_url", "bot_openid_url"])
+def test_a_service_on_this_machine_needs_no_certificate(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """
+    Loopback is nobody's way to listen in; MSAL alone insists on https there too.
+    """
+    monkeypatch.setenv(f"UNBLOCK_{name.upper()}", "http://127.0.0.1:3980/x/")
+
+    assert "http://127.0.0.1:3980/x" == getattr(load_settings(), name)
 
 
 def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

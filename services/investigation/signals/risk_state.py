@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from services.cases import Finding, Text, UnknownReason, say
 from services.clients.graph_models import RiskDetection, RiskyUser
-from services.errors import ServiceError
+from services.errors import NotFound, ServiceError
 from services.investigation.evidence import Evidence, attempted
 from services.investigation.table import SignalRow, words
 
@@ -28,6 +28,8 @@ async def look(evidence: Evidence, row: SignalRow) -> Finding:
     state, detections = await asyncio.gather(
         attempted(evidence.directory.risky_user(oid)), attempted(evidence.directory.risk_detections(oid))
     )
+    if state is None and isinstance(detections, NotFound):
+        raise detections  # a list is never "not found" where the service is: not knowing the user says nothing then
     # Detections explain the state and do not replace it, so not being able to read them is no reason to stop.
     open_detections = _still_open(() if isinstance(detections, ServiceError) else detections, evidence, row)
     if isinstance(state, ServiceError):
@@ -45,6 +47,8 @@ def _still_open(detections: Iterable[RiskDetection], evidence: Evidence, row: Si
 
 
 def _judge(user: RiskyUser | None, detections: Sequence[RiskDetection], row: SignalRow) -> Finding:
+    if user is not None and user.risk_state is None and user.risk_level is None and not detections:
+        return row.unknown(UnknownReason.FAULT, say("finding.risk_state.not_understood", state="?"))
     state, level = (_fold(user.risk_state), _fold(user.risk_level)) if user else ("none", "none")
     if state == "confirmedcompromised":
         return row.found(row.points["confirmed"], say("finding.risk_state.confirmed"), *_told(detections))
