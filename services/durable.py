@@ -39,7 +39,7 @@ def launch() -> None:
 
 
 def shut_down() -> None:
-    """Stop without waiting: unfinished workflows go on at the next start. To be called on the event loop, as `launch`."""
+    """Stop at once; unfinished workflows go on at the next start. To be called on the event loop, as `launch`."""
     DBOS.destroy(workflow_completion_timeout_sec=0)
     # DBOS made its threads those of the loop and has just ended them; what is closed after it may need some, too.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())

@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
-from dbos import DBOS, SetWorkflowID
+from dbos import DBOS, SetWorkflowID, StepOptions
 from dbos import error as dbos_errors
+from sqlalchemy.exc import DBAPIError
 
 from services.access import Access
 from services.approvals import new_approval, settled_without_decision
@@ -247,7 +248,7 @@ class Remediation:
             looks += 1
 
     async def _step(self, name: str, function: Callable[..., Awaitable], *arguments: object):
-        return await DBOS.run_step_async({"name": name}, function, *arguments)
+        return await DBOS.run_step_async({"name": name, **_AGAIN_AFTER_DATABASE_FAULT}, function, *arguments)
 
     async def _change(self, case_id: str, change: Callable[[Case], tuple[Case, Sequence[NewEntry]]]) -> Case:
         case = await self._store.change_case(case_id, change)
@@ -466,51 +467,61 @@ class Remediation:
         action = unblock_action(case)
         if case.state is not CaseState.UNBLOCKING or action is None:
             return case.state
-        before = action.state
+        done = None if action.state is ActionState.RUNNING else await self._unblocking.look_first(action)
+        if done is None:
+            # Written down as under way directly before it is sent, so that a restart knows what it does not know.
+            begun = await self._begin_unblock(case_id, action.action_id)
+            done = await self._unblocking.carry_out(action.model_copy(update={"state": begun}))
+        return (await self._change(case_id, lambda case: self._after_removal(case, done))).state
+
+    async def _begin_unblock(self, case_id: str, action_id: str) -> ActionState:
+        """The state before: of two that run this step at once, after a take-over, only one finds it not begun."""
+        before = ActionState.RUNNING
 
         def begin(case: Case) -> tuple[Case, list[NewEntry]]:
-            """Of two that run this step at once, perhaps after a take-over, only one finds the action not begun."""
             nonlocal before
-            before = _action(case, action.action_id).state
-            if case.state is not CaseState.UNBLOCKING or before is ActionState.RUNNING:
-                before = ActionState.RUNNING
-                return case, []
-            return self._started(case, action.action_id)
+            if case.state is CaseState.UNBLOCKING:
+                before = _action(case, action_id).state
+            return (case, []) if before is ActionState.RUNNING else self._started(case, action_id)
 
         await self._change(case_id, begin)
-        done = await self._unblocking.carry_out(action.model_copy(update={"state": before}))
+        return before
 
-        def move(case: Case) -> tuple[Case, list[NewEntry]]:
-            if case.state is not CaseState.UNBLOCKING:
-                return case, []
-            entry = note(_ACTION_TAGS[done.state], case_id, None, action=done.action_id, outcome=_key(done.outcome))
-            case = case.with_action(done)
-            if done.state is ActionState.PROPOSED:
-                return case, []
-            if done.state is ActionState.FAILED:
-                return case.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=done.outcome), [entry]
-            return case.moved(CaseState.VERIFYING, self._now(), outcome=None), [entry]
-
-        return (await self._change(case_id, move)).state
+    def _after_removal(self, case: Case, done: Action) -> tuple[Case, list[NewEntry]]:
+        if case.state is not CaseState.UNBLOCKING:
+            return case, []
+        entry = note(_ACTION_TAGS[done.state], case.case_id, None, action=done.action_id, outcome=_key(done.outcome))
+        case = case.with_action(done)
+        if done.state is ActionState.PROPOSED:
+            return case, []
+        if done.state is ActionState.FAILED:
+            return case.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=done.outcome), [entry]
+        return case.moved(CaseState.VERIFYING, self._now(), outcome=None), [entry]
 
     async def _look_for_entry(self, case_id: str) -> str:
         case = await self._store.case(case_id)
         action = unblock_action(case)
-        if case.state is not CaseState.VERIFYING or action is None:
+        if case.state is not CaseState.VERIFYING or action is None or case.subject is None:
             return case.state
         if not await self._unblocking.is_gone(str(action.target["sender_address"])):
             return case.state
+        rest = await self._block(case.subject)
+        if rest.kind is BlockKind.UNKNOWN:
+            return case.state
+        return (await self._change(case_id, lambda case: self._after_proof(case, action, rest))).state
+
+    def _after_proof(self, case: Case, action: Action, rest: Block) -> tuple[Case, list[NewEntry]]:
+        """The entry is gone. It is an unblock only when nothing else on the list keeps the account from sending."""
+        if case.state is not CaseState.VERIFYING:
+            return case, []
         proven = action.model_copy(update={"state": ActionState.PROVEN, "outcome": say("action.unblock.proven")})
-        entry = note(Tag.UNBLOCK_VERIFIED, case_id, None, sender_address=action.target["sender_address"])
-        return (
-            await self._change(
-                case_id,
-                lambda case: (
-                    case.with_action(proven).moved(CaseState.UNBLOCKED, self._now(), outcome=say("outcome.unblocked")),
-                    [entry],
-                ),
-            )
-        ).state
+        case = case.with_action(proven)
+        if rest.kind is BlockKind.NONE:
+            entry = note(Tag.UNBLOCK_VERIFIED, case.case_id, None, sender_address=action.target["sender_address"])
+            return case.moved(CaseState.UNBLOCKED, self._now(), outcome=say("outcome.unblocked")), [entry]
+        outcome = say(f"outcome.another_entry_{rest.kind.value}", address=rest.sender_address)
+        entry = note(Tag.UNBLOCK_UNVERIFIED, case.case_id, None, another=rest.sender_address, kind=rest.kind.value)
+        return case.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=outcome), [entry]
 
     async def _entry_remains(self, case_id: str) -> str:
         def move(case: Case) -> tuple[Case, list[NewEntry]]:
@@ -565,6 +576,15 @@ async def remediation(case_id: str) -> str:
 
 #: States of a workflow that will never move again, as DBOS names them.
 _DEAD = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+
+#: A step whose database was away for a moment is run again; all steps read before they act. Other faults are not.
+_AGAIN_AFTER_DATABASE_FAULT: StepOptions = {
+    "retries_allowed": True,
+    "max_attempts": 5,
+    "interval_seconds": 1.0,
+    "backoff_rate": 2.0,
+    "should_retry": lambda error: isinstance(error, DBAPIError),
+}
 
 _ACTION_TAGS = {
     ActionState.PROVEN: Tag.ACTION_PROVEN,

@@ -9,6 +9,7 @@ the Restricted entities page" (2026-08-24).
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from services.cases import Action, ActionKind, ActionState, Block, BlockKind, Case, Subject, Text, say
@@ -68,15 +69,11 @@ async def diagnose(subject: Subject, addresses: tuple[str, ...], exchange: Restr
 
 
 async def _entry(upn: str, addresses: tuple[str, ...], exchange: RestrictedList) -> BlockedSender | None:
-    tried: set[str] = set()
-    for address in (upn, *addresses):
-        if address.casefold() in tried:
-            continue
-        tried.add(address.casefold())
-        entry = await exchange.blocked_sender(address)
-        if entry is not None:
-            return entry
-    return None
+    """The entry under any of the addresses; one that stays until it is removed before one that ends by itself."""
+    different = {address.casefold(): address for address in (*addresses, upn)}
+    names = sorted(different.values(), key=lambda address: address.casefold() != upn.casefold())
+    entries = [entry for entry in await asyncio.gather(*map(exchange.blocked_sender, names)) if entry is not None]
+    return next((entry for entry in entries if not entry.temporary), entries[0] if entries else None)
 
 
 async def _blocked_connectors(exchange: RestrictedList) -> tuple[str, ...]:
@@ -107,23 +104,28 @@ class Unblocking:
         self._exchange = exchange
         self._clock = clock
 
+    async def look_first(self, action: Action) -> Action | None:
+        """
+        None when the entry is there, so that it can be removed. Else the action without anything being sent: DONE when
+        the entry is gone already, PROPOSED as before when the list could not be read.
+        """
+        try:
+            entry = await self._exchange.blocked_sender(str(action.target["sender_address"]))
+        except ServiceError as error:
+            return _not_sent(action, error)
+        return self._done(action, say("action.unblock.gone_already")) if entry is None else None
+
     async def carry_out(self, action: Action) -> Action:
         """
         The action after the removal: DONE when the call went through or its answer was lost, FAILED with the reason,
-        PROPOSED as before when nothing was sent (the list could not be read, or we were asked to wait): try again
-        later.
+        PROPOSED as before when nothing was accepted (we were asked to wait, or there was no connection).
 
         An action that comes in as RUNNING was under way when the program stopped. It may have been sent, so it is not
         sent again; looking at the list decides.
         """
         if action.state is ActionState.RUNNING:
             return self._done(action, say("action.unblock.sent_before_restart"))
-        address = str(action.target["sender_address"])
-        try:
-            entry = await self._exchange.blocked_sender(address)
-        except ServiceError as error:
-            return _not_sent(action, error)
-        return self._done(action, say("action.unblock.gone_already")) if entry is None else await self._remove(action)
+        return await self._remove(action)
 
     async def _remove(self, action: Action) -> Action:
         try:

@@ -28,7 +28,9 @@ class LaneLimits:
 LANES: Mapping[str, LaneLimits] = {
     "directory": LaneLimits(),
     "reports": LaneLimits(at_once=5, calls=5, per_s=10.2),  # sign-ins, directory audits, authentication reports
-    "risk": LaneLimits(at_once=1, calls=1, per_s=1.05),  # identity protection and conditional access, no Retry-After
+    # Identity protection and conditional access, no Retry-After. More than a second apart, because the first call of a
+    # fresh connection arrives late and would have the second one on its heels.
+    "risk": LaneLimits(at_once=1, calls=1, per_s=1.2),
     "mailbox": LaneLimits(at_once=4),  # inbox rules and other Outlook resources
     "alerts": LaneLimits(at_once=4, calls=150, per_s=60.0),  # alerts and secure score
     "traces": LaneLimits(at_once=2, calls=100, per_s=300.0),

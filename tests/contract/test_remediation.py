@@ -425,6 +425,21 @@ async def test_an_entry_that_remains_is_no_success(world: World) -> None:
     assert ([JANE.upn], "outcome.entry_remains_verifying") == (world.exchange.removed, ended.outcome.key)
 
 
+async def test_another_entry_of_the_account_is_no_success(world: World) -> None:
+    """
+    The entry under the UPN is gone, one under an alias is still there: not unblocked, and the card says which.
+    """
+    alias = "jane.doe@contoso.com"
+    world.directory.users[JANE.oid] = JANE.model_copy(update={"aliases": (alias,)})
+    world.exchange.entries[alias] = BlockedSender(sender_address=alias, reason_raw="")
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    ended = await world.case_in(case.case_id, CaseState.NOT_UNBLOCKED)
+
+    assert ("outcome.another_entry_restricted", alias) == (ended.outcome.key, ended.outcome.params["address"])
+
+
 async def test_a_lost_answer_is_followed_by_looking(world: World) -> None:
     """
     The unblock worked and its answer was lost: it is not sent twice.
