@@ -140,7 +140,7 @@ class Handlers:
         case, identified = await self._casework.last_case_of(who, command.target)
         if case is None:
             return no_case_yet(command.target, identified)
-        return await self._post_again(case, incoming)
+        return await self._post_again(case, incoming, who)
 
     async def _cases(self, command: grammar.Cases, incoming: Incoming, who: Actor, reply: Reply) -> View:
         return await self._case_list(who)
@@ -149,11 +149,14 @@ class Handlers:
         return compose.case_list(await self._casework.cases_for(who), say("case_list.title"))
 
     async def _show_case(self, command: grammar.ShowCase, incoming: Incoming, who: Actor, reply: Reply) -> None:
-        await self._post_again(await self._casework.case_for(who, command.case_id), incoming)
+        await self._post_again(await self._casework.case_for(who, command.case_id), incoming, who)
 
-    async def _post_again(self, case: Case, incoming: Incoming) -> None:
-        """One more live copy of the case's card."""
-        await self._presenter.post_case(case, incoming.place, self._copy_language(incoming))
+    async def _post_again(self, case: Case, incoming: Incoming, who: Actor) -> None:
+        """One more live copy of the case's card, and of the open question for somebody who may answer it."""
+        language, prompt = self._copy_language(incoming), case.pending_approval
+        await self._presenter.post_case(case, incoming.place, language)
+        if prompt is not None and await self._casework.may_decide(who, case):
+            await self._presenter.post_case(case, incoming.place, language, prompt_id=prompt.prompt_id)
 
     async def _cancel_by_text(self, command: grammar.Cancel, incoming: Incoming, who: Actor, reply: Reply) -> View:
         case = await self._casework.case_for(who, command.case_id)
@@ -206,11 +209,20 @@ class Handlers:
         except (AlreadyDecided, PromptOutdated) as late:
             log.info("late_click", case_id=late.params.get("case_id"), user_oid=who.user_oid, why=late.key)
         case, prompt = await self._approvals.prompt_of(claim)
+        await self._adopt(incoming, case, prompt.prompt_id)
         return compose.approval_prompt(case, prompt)
+
+    async def _adopt(self, incoming: Incoming, case: Case, prompt_id: str | None) -> None:
+        """A card of ours that we lost track of, because the answer to its posting was lost, follows its case again."""
+        if incoming.reply_to_id and incoming.via == "execute":
+            language = self._copy_language(incoming)
+            await self._presenter.adopt(case, prompt_id, incoming.place, incoming.reply_to_id, language)
 
     async def _refresh(self, incoming: Incoming, who: Actor) -> View:
         case = await self._casework.case_for(who, _field(incoming, "case"))
         copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
+        if copy is None:
+            await self._adopt(incoming, case, None)
         return current_card(case, copy)
 
     async def _choose(self, incoming: Incoming, who: Actor) -> View:

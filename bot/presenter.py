@@ -28,7 +28,7 @@ from cards.views import View
 from services.cases import Case, CaseState, Text, say
 from services.casework import APPROVALS_CONVERSATION
 from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
-from services.errors import ServiceError
+from services.errors import Rejected, ServiceError
 from services.ports import Clock, Delivery
 from services.store import Store
 
@@ -100,11 +100,32 @@ class Presenter:
 
     # --- posting ---
 
-    async def post_case(self, case: Case, place: Place, language: str) -> CardCopy:
-        """Put the case's card up in a conversation, where it follows the case. Raises what the connector raises."""
-        copy = await self._post(case, None, place, language)
+    async def post_case(self, case: Case, place: Place, language: str, *, prompt_id: str | None = None) -> CardCopy:
+        """
+        Put the case's card, or one of its prompts, up in a conversation, where it follows the case.
+
+        Raises what the connector raises.
+        """
+        copy = await self._post(case, prompt_id, place, language)
         await self.case_changed(case.case_id)  # it may have moved while the card was on its way
         return copy
+
+    async def adopt(self, case: Case, prompt_id: str | None, place: Place, activity_id: str, language: str) -> None:
+        """Let a message that shows the case, and of which nothing is written down, follow the case from now on."""
+        if await self._store.copy_at(place.conversation_id, activity_id) is not None:
+            return
+        copy = CardCopy(
+            copy_id=uuid.uuid4().hex,
+            case_id=case.case_id,
+            prompt_id=prompt_id,
+            conversation_id=place.conversation_id,
+            activity_id=activity_id,
+            language=language,
+            state=CopyState.LIVE,
+            posted_at=self._clock.now(),
+        )
+        await self._store.save_copy(copy)
+        await self.case_changed(case.case_id)
 
     async def _post_in_channel(self, case: Case, prompt_id: str, posted: set[str]) -> Delivery:
         conversation_id = await self._store.chosen(APPROVALS_CONVERSATION) or self._approvals_conversation
@@ -207,7 +228,8 @@ class Presenter:
         if _hash(shown) != copy.shown_hash:
             try:
                 await self._put(copy, shown)
-            except CopyGone:
+            except (CopyGone, Rejected) as error:
+                log.warning("copy_given_up", case_id=case.case_id, copy_id=copy.copy_id, error=str(error))
                 await self._store.save_copy(copy.model_copy(update={"state": CopyState.GONE}))
                 return
             except ServiceError as error:

@@ -244,6 +244,14 @@ class Casework:
             return False
         return True
 
+    async def may_decide(self, who: Actor, case: Case) -> bool:
+        """Whether this person could answer the case's open question."""
+        try:
+            await self._access.check_approver(who, case)
+        except NotAllowed:
+            return False
+        return True
+
     async def case_for(self, who: Actor, case_id: str) -> Case:
         """
         The case, or the one that it joined, for somebody who may read it.
