@@ -18,7 +18,7 @@ async def teams(tmp_path: Path) -> AsyncIterator[Teams]:
 
 async def test_an_approver_can_call_the_open_question_up(teams: Teams) -> None:
     """
-    The post in the channel is out of reach: `status jane` gives Megan the question with its buttons, Alex the list alone.
+    The post in the channel is out of reach: `status jane` gives Megan the question with buttons, Alex the list alone.
     """
     await teams.say("alex", "unblock jane")
     await teams.card("approvals", "Approve")
