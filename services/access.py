@@ -54,6 +54,13 @@ class Access:
     async def check_requester(self, who: Actor) -> None:
         await self._check(who, self._requesters, "not_requester")
 
+    def lists_requester(self, who: Actor) -> bool:
+        """
+        Whether this very person is on the list of requesters, as the verified token names them. Says nothing about
+        their account: `check_requester` does.
+        """
+        return who.tenant_id.lower() == self._tenant_id.lower() and who.user_oid.lower() in self._requesters
+
     async def check_admin(self, who: Actor) -> None:
         await self._check(who, self._admins, "not_admin")
 

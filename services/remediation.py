@@ -42,7 +42,7 @@ from services.cases import (
     say,
 )
 from services.clients.graph_models import DirectoryUser
-from services.errors import ServiceError, StaleVersion
+from services.errors import NotAllowed, ServiceError, StaleVersion
 from services.identification import Identified, SenderList, SubjectDirectory, identify, settled
 from services.ports import Clock, Notifier
 from services.store import Store
@@ -261,6 +261,10 @@ class Remediation:
         case = await self._store.case(case_id)
         if case.state is not CaseState.IDENTIFYING:
             return case.state
+        try:
+            await self._tools.access.check_requester(case.requester)
+        except NotAllowed as refusal:
+            return await self._nothing_to_do(case_id, say(f"refusal.{refusal.reason}"))
         try:
             identified = await self._identified(case)
         except ServiceError as error:

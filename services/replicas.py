@@ -73,6 +73,8 @@ class Replica:
                 if await self._is_lost():
                     lost()
                     return
+            except Exception as error:  # the outermost loop: one bad round must not end all that follow
+                log.exception("replica_watch_failed", error=type(error).__name__)
             await self._sleep(LOOK_EVERY_S)
 
     def _claim_file(self) -> bool:

@@ -66,7 +66,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that only reads, and so never waits for a writer."""
-        async with self._engine.connect() as connection:
+        async with self._connected() as connection:
             await connection.execution_options(reads_only=True)
             async with connection.begin():
                 yield connection
@@ -74,9 +74,22 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes; it commits at the end of the block and rolls back on an exception."""
-        async with self._one_writer, self._engine.connect() as connection:
-            async with connection.begin():
-                yield connection
+        async with self._one_writer, self._connected() as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that is given back even when whoever wanted it is cancelled while it is being opened."""
+        opening = asyncio.ensure_future(self._engine.connect().start())
+        try:
+            connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await (await opening).close()
+            raise
+        try:
+            yield connection
+        finally:
+            await asyncio.shield(connection.close())
 
 
 def _is_sqlite(database_url: str) -> bool:

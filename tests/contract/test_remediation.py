@@ -28,7 +28,7 @@ from services.cases import (
     CaseState,
     PreventionState,
 )
-from services.casework import CancelCase, Casework, ChooseAccount, OpenCase, TickItems
+from services.casework import QUICK_CHECK_S, CancelCase, Casework, ChooseAccount, OpenCase, TickItems
 from services.clients.exchange_models import BlockedConnector, BlockedSender
 from services.errors import (
     AlreadyDecided,
@@ -716,3 +716,28 @@ def test_the_plan_ends_with_the_unblock() -> None:
     The attacker out first, unblock last.
     """
     assert ActionKind.UNBLOCK is tools.propose(None)[-1].kind
+
+
+async def test_a_listed_requester_need_not_wait_for_a_slow_directory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The first card comes at once; whether the account may ask is checked before anything else is done.
+    """
+    answered = asyncio.Event()
+    ask = world.directory.get_user
+
+    async def slow(id_or_upn: str):
+        await answered.wait()
+        return await ask(id_or_upn)
+
+    monkeypatch.setattr(world.directory, "get_user", slow)
+    world.directory.users[ALEX.oid] = ALEX.model_copy(update={"account_enabled": False})
+
+    async with asyncio.timeout(QUICK_CHECK_S * 4):
+        case = await world.ask()
+    assert CaseState.IDENTIFYING == case.state
+    answered.set()
+
+    ended = await world.case_in(case.case_id, CaseState.NOTHING_TO_DO)
+    assert ("refusal.disabled", 0) == (ended.outcome.key, world.investigation.runs)
