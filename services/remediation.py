@@ -53,7 +53,7 @@ log = structlog.get_logger()
 #: Something happened that the waiting workflow should look at; what, stands in the case.
 NEWS = "news"
 #: The longest that a waiting workflow goes without looking at its case, should news get lost.
-LOOK_EVERY_S = 60.0
+LOOK_EVERY_S = 20.0
 CHOICE_TIMEOUT = timedelta(hours=1)
 LOCK_TIMEOUT = timedelta(hours=24)
 #: A change that failed is tried again this often while the case is locked; then it is left to people.

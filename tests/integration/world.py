@@ -20,7 +20,7 @@ from services.sandbox.teams import TeamsSandbox, start_teams
 from services.settings import Settings, load_settings
 
 #: Long enough for a slow machine, short enough to fail a test that would hang.
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 
 Card = dict[str, Any]
 
