@@ -140,8 +140,8 @@ def _numbered(kind: ActionKind, parts: Sequence[tuple[Mapping[str, Any], str, Te
 
 
 def _is_on(rule: Mapping[str, Any]) -> bool:
-    """A rule that is on, and that Graph or Exchange can change."""
-    return bool(rule["enabled"]) and (rule["graph_rule_id"] is not None or rule["identity"] is not None)
+    """A rule that is not known to be off, and that Graph or Exchange can change."""
+    return rule["enabled"] is not False and (rule["graph_rule_id"] is not None or rule["identity"] is not None)
 
 
 def _rule(found: Mapping[str, Any], subject: Subject) -> tuple[Mapping[str, Any], str, Text | None]:

@@ -6,6 +6,7 @@ The environment wins over the file. The file is `unblock.toml` in the working di
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -118,6 +119,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{entry!r} is no Entra object id; names and addresses are not accepted here")
         return tuple(entry.lower() for entry in value)
 
+    @field_validator("service_hosts")
+    @classmethod
+    def _must_be_host_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if "/" in entry or not entry.strip(" .:"):
+                raise ValueError(f"{entry!r} is no host name; write smba.trafficmanager.net, not https://...")
+        return value
+
     @field_validator("graph_url", "exchange_url", "bot_openid_url")
     @classmethod
     def _must_be_private(cls, value: str) -> str:
@@ -204,7 +213,7 @@ def load_settings(**overrides: Any) -> Settings:
     named = os.environ.get("UNBLOCK_CONFIG")
     if named and not Path(named).is_file():
         raise SettingsError(("UNBLOCK_CONFIG", f"{named} cannot be read"))
-    _refuse_unknown_variables(os.environ)
+    _refuse_misspelt_variables(os.environ)
     try:
         return Settings(**overrides)
     except ValidationError as exc:
@@ -213,16 +222,17 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError((_config_file().name, str(exc))) from None
 
 
-def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
-    """A misspelt UNBLOCK_ variable would silently leave a default in force, so it is refused."""
+def _refuse_misspelt_variables(environ: Mapping[str, str]) -> None:
+    """
+    A misspelt UNBLOCK_ variable would silently leave a default in force, so one that is nearly a setting is refused.
+    Others are none of our business: they may belong to what runs us.
+    """
     known = {f"UNBLOCK_{name.upper()}" for name in Settings.model_fields} | {"UNBLOCK_CONFIG"}
-    strange = [
-        name
-        for name in environ
-        if name.upper().startswith("UNBLOCK_") and name.upper() not in known and not name.startswith("UNBLOCK_TEST_")
-    ]
-    if strange:
-        raise SettingsError(*((name, "is not a setting; see the README for the names") for name in sorted(strange)))
+    strange = (name for name in environ if name.upper().startswith("UNBLOCK_") and name.upper() not in known)
+    meant = {name: difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.9) for name in strange}
+    misspelt = [(name, f"is not a setting; did you mean {close[0]}?") for name, close in sorted(meant.items()) if close]
+    if misspelt:
+        raise SettingsError(*misspelt)
 
 
 def _problem(error: ErrorDetails) -> tuple[str, str]:

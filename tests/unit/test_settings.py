@@ -72,12 +72,13 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("GRAPH_URL", "http://graph.example", "graph_url: must be an https"),
         ("GRAPH_URL", "http://127.0.0.1.example", "graph_url: must be an https"),
         ("LOGIN_URL", "http://127.0.0.1:3980", "login_url: must be an https"),
+        ("SERVICE_HOSTS", "https://smba.trafficmanager.net/emea/", "service_hosts: 'https://smba.trafficmanager.net"),
         ("DATABASE_URL", "mysql://x", "database_url: must start with"),
         ("CA_BUNDLE", "/nowhere/ca.pem", "ca_bundle: /nowhere/ca.pem cannot be read"),
         ("LANGUAGE", "fr", "language: must be one of"),
         ("APPROVAL_TIMEOUT_MINUTES", "0", "approval_timeout_minutes: "),
         ("APP_TYPE", "MultiTenant", "app_type: "),
-        ("APROVERS", TENANT, "UNBLOCK_APROVERS: is not a setting"),
+        ("APROVERS", TENANT, "UNBLOCK_APROVERS: is not a setting; did you mean UNBLOCK_APPROVERS?"),
         ("APP_SECRET", "", "app_secret: set app_secret or app_certificate_path"),
     ],
 )
@@ -101,6 +102,15 @@ def test_a_service_on_this_machine_needs_no_certificate(monkeypatch: pytest.Monk
     monkeypatch.setenv(f"UNBLOCK_{name.upper()}", "http://127.0.0.1:3980/x/")
 
     assert "http://127.0.0.1:3980/x" == getattr(load_settings(), name)
+
+
+def test_a_variable_of_somebody_else_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What is not even nearly a setting may belong to what runs the bot.
+    """
+    monkeypatch.setenv("UNBLOCK_DEPLOYMENT_COLOUR", "green")
+
+    assert load_settings().port == 3978
 
 
 def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
