@@ -324,7 +324,7 @@ _MOVES: Mapping[CaseState, set[CaseState]] = {
     CaseState.CONTAINING: {CaseState.UNBLOCKING, CaseState.LOCKED},
     CaseState.LOCKED: {CaseState.UNBLOCKING, CaseState.EXPIRED, CaseState.CANCELLED},
     CaseState.UNBLOCKING: {CaseState.VERIFYING},
-    CaseState.VERIFYING: {CaseState.UNBLOCKED},
+    CaseState.VERIFYING: {CaseState.UNBLOCKED, CaseState.UNBLOCKING},
 }
 TRANSITIONS: Mapping[CaseState, frozenset[CaseState]] = {
     state: frozenset(_MOVES[state] | {CaseState.NOT_UNBLOCKED}) if state in _MOVES else frozenset()

@@ -46,7 +46,15 @@ from services.errors import NotAllowed, ServiceError, StaleVersion
 from services.identification import Identified, SenderList, SubjectDirectory, identify, settled
 from services.ports import Clock, Notifier
 from services.store import Store
-from services.unblocking import RestrictedList, Unblocking, diagnose, unblock_action, why_nothing_to_do, why_unreadable
+from services.unblocking import (
+    RestrictedList,
+    Unblocking,
+    diagnose,
+    never_confirmed,
+    unblock_action,
+    why_nothing_to_do,
+    why_unreadable,
+)
 
 log = structlog.get_logger()
 
@@ -173,6 +181,8 @@ class Remediation:
         waited_s = 0.0
         while await self._step("verify", self._look_for_entry, case_id) == CaseState.VERIFYING:
             if waited_s >= self._tools.timing.verify_timeout_s:
+                if await self._step("send_again", self._send_again, case_id) == CaseState.UNBLOCKING:
+                    return await self._unblock(case_id) and await self._verify(case_id)
                 await self._step("verify_given_up", self._entry_remains, case_id)
                 return False
             await DBOS.sleep_async(self._tools.timing.verify_interval_s)
@@ -526,6 +536,23 @@ class Remediation:
         outcome = say(f"outcome.another_entry_{rest.kind.value}", address=rest.sender_address)
         entry = note(Tag.UNBLOCK_UNVERIFIED, case.case_id, None, another=rest.sender_address, kind=rest.kind.value)
         return case.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=outcome), [entry]
+
+    async def _send_again(self, case_id: str) -> str:
+        """
+        Once, when nobody knows whether the removal arrived and the list has shown for the whole time that it did not.
+
+        That is no guess: an unblock that Exchange has accepted is never sent twice.
+        """
+
+        def again(case: Case) -> tuple[Case, list[NewEntry]]:
+            action = unblock_action(case)
+            if case.state is not CaseState.VERIFYING or action is None or not never_confirmed(action):
+                return case, []
+            proposed = action.model_copy(update={"state": ActionState.PROPOSED, "before": {"sent_again": True}})
+            moved = case.with_action(proposed).moved(CaseState.UNBLOCKING, self._now())
+            return moved, [note(Tag.UNBLOCK_UNVERIFIED, case_id, None, state="sending again")]
+
+        return (await self._change(case_id, again)).state
 
     async def _entry_remains(self, case_id: str) -> str:
         def move(case: Case) -> tuple[Case, list[NewEntry]]:

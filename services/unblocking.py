@@ -167,3 +167,9 @@ def _why_refused(error: ServiceError) -> Text:
 def unblock_action(case: Case) -> Action | None:
     """The unblock of the case's plan."""
     return next((action for action in case.actions if action.kind is ActionKind.UNBLOCK), None)
+
+
+def never_confirmed(action: Action) -> bool:
+    """Whether the removal was sent, perhaps, with no answer; and not sent a second time already."""
+    unanswered = ("action.unblock.answer_lost", "action.unblock.sent_before_restart")
+    return action.outcome is not None and action.outcome.key in unanswered and action.before is None

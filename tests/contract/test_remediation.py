@@ -425,6 +425,32 @@ async def test_an_entry_that_remains_is_no_success(world: World) -> None:
     assert ([JANE.upn], "outcome.entry_remains_verifying") == (world.exchange.removed, ended.outcome.key)
 
 
+async def test_a_removal_that_never_arrived_is_sent_once_more(world: World) -> None:
+    """
+    No answer, and the list shows the entry all the time: sent again, once, and then it is gone.
+    """
+    world.exchange.remove_fault, world.exchange.fails_once = Unavailable("exchange"), True
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+
+    assert [JANE.upn, JANE.upn] == world.exchange.removed
+
+
+async def test_a_removal_is_sent_twice_at_most(world: World) -> None:
+    """
+    Exchange never answers and the entry stays: after the second time it is left to people.
+    """
+    world.exchange.remove_fault = Unavailable("exchange")
+    case = await world.asked()
+    await world.decide(case.approvals[0])
+
+    ended = await world.case_in(case.case_id, CaseState.NOT_UNBLOCKED)
+
+    assert ([JANE.upn, JANE.upn], "outcome.entry_remains_verifying") == (world.exchange.removed, ended.outcome.key)
+
+
 async def test_another_entry_of_the_account_is_no_success(world: World) -> None:
     """
     The entry under the UPN is gone, one under an alias is still there: not unblocked, and the card says which.

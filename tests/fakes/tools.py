@@ -33,6 +33,8 @@ class FakeExchange:
         self.vanishes_after = 0
         self.read_fault: ServiceError | None = None
         self.remove_fault: ServiceError | None = None
+        #: The fault passes after it was met once.
+        self.fails_once = False
         #: The removal works although its answer is a fault.
         self.removes_all_the_same = False
 
@@ -50,10 +52,16 @@ class FakeExchange:
 
     async def remove_blocked_sender(self, address: str) -> None:
         self.removed.append(address)
-        if self.remove_fault is not None:
-            if not self.removes_all_the_same:
-                self.vanishes_after = 10**6
-            raise self.remove_fault
+        fault = self.remove_fault
+        if fault is None:
+            if self.fails_once:
+                self.vanishes_after = 0
+            return
+        if not self.removes_all_the_same:
+            self.vanishes_after = 10**6
+        if self.fails_once:
+            self.remove_fault = None
+        raise fault
 
 
 class FakeInvestigation:
