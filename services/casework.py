@@ -278,7 +278,7 @@ class Casework:
         """The newest cases that are open or got as far as an account, without those about the reader's own."""
         await self.may_read(who)
         cases = await self._store.cases(limit=20)
-        return [c for c in cases if (c.subject is not None or c.is_open) and not _is_subject(who, c)]
+        return [c for c in cases if (c.subject is not None or c.is_open) and not c.is_about(who.user_oid)]
 
     async def last_case_of(self, who: Actor, query: str) -> tuple[Case | None, Identified]:
         """The newest case of the account that `query` names, and who that is."""
@@ -312,12 +312,8 @@ class Casework:
             raise
 
 
-def _is_subject(who: Actor, case: Case) -> bool:
-    return case.is_about(who.user_oid)
-
-
 def _not_the_subject(who: Actor, case: Case) -> None:
-    if _is_subject(who, case):
+    if case.is_about(who.user_oid):
         raise NotAllowed("subject")
 
 

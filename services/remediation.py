@@ -135,7 +135,7 @@ class Remediation:
         except Exception as error:  # the outermost loop: a case must never be left hanging
             log.exception("remediation_failed", case_id=case_id, error=type(error).__name__)
             await self._step("give_up", self._give_up, case_id)
-        return await self._step("end", self._end, case_id)
+        return await self._step("end", self._state, case_id)
 
     async def _identify(self, case_id: str) -> bool:
         """Step 1, first half: whose account it is and what blocks it."""
@@ -583,9 +583,6 @@ class Remediation:
             ]
 
         await self._change(case_id, move)
-
-    async def _end(self, case_id: str) -> str:
-        return (await self._store.case(case_id)).state
 
     async def _state(self, case_id: str) -> str:
         return (await self._store.case(case_id)).state

@@ -19,7 +19,6 @@ from services.access import Access
 from services.approvals import Approvals, DecideApproval
 from services.audit import Tag, verify
 from services.cases import (
-    ActionKind,
     ActionState,
     Approval,
     ApprovalPurpose,
@@ -735,13 +734,6 @@ async def test_a_case_can_be_called_off_before_its_workflow_began(world: World) 
 
     await world.casework.begin(case.case_id)
     await world.case_in(case.case_id, CaseState.CANCELLED)
-
-
-def test_the_plan_ends_with_the_unblock() -> None:
-    """
-    The attacker out first, unblock last.
-    """
-    assert ActionKind.UNBLOCK is tools.propose(None)[-1].kind
 
 
 async def test_a_listed_requester_need_not_wait_for_a_slow_directory(
