@@ -46,6 +46,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
     Imports stand here because a command such as `cases` must not wait for the bot SDK to load.
     """
     from bot.adapter import TeamsAdapter, invoke_card
+    from bot.checks import CheckCards
     from bot.connector import Connector, ServiceHosts
     from bot.endpoint import MessagesEndpoint
     from bot.handlers import Handlers
@@ -57,8 +58,11 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
     from cards.render import render
     from services import durable
     from services.access import Access
+    from services.access_passes import AccessPasses
     from services.approvals import Approvals
     from services.casework import Casework
+    from services.checking import Checks
+    from services.clients.batch import batched
     from services.clients.clouds import cloud_of
     from services.clients.exchange import ExchangeClient
     from services.clients.graph import GraphClient
@@ -67,6 +71,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
     from services.clients.trust import open_session
     from services.clock import SystemClock
     from services.containment import Containment, propose
+    from services.containment.dry_run import DryRun
     from services.investigation.run import Investigation
     from services.investigation.verdict import decide
     from services.prevention import Prevention
@@ -96,7 +101,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         )
         closing.callback(tokens.close)
         sender = Sender(session, tokens, clock)
-        graph = GraphClient(sender.send, settings.graph_url)
+        graph = GraphClient(batched(sender, settings.graph_url), settings.graph_url)
         exchange = ExchangeClient(sender.send, settings.exchange_url, settings.tenant_id)
 
         service_hosts = ServiceHosts(settings.service_hosts)
@@ -117,6 +122,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
             admins=settings.admins,
         )
         approvals = Approvals(store, access, clock)
+        investigation = Investigation(graph, exchange, clock)
         remediation = Remediation(
             Tools(
                 store=store,
@@ -125,7 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
                 access=access,
                 directory=graph,
                 exchange=exchange,
-                investigation=Investigation(graph, exchange, clock),
+                investigation=investigation,
                 decide=decide,
                 propose=propose,
                 containment=Containment(graph, exchange, clock, asyncio.sleep),
@@ -134,6 +140,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
                     approval_wait=timedelta(minutes=settings.approval_timeout_minutes),
                     verify_interval_s=settings.verify_interval_seconds,
                     verify_timeout_s=settings.verify_timeout_seconds,
+                    reading_wait_s=settings.reading_wait_seconds,
                 ),
             )
         )
@@ -148,10 +155,30 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
             senders=exchange,
             tenant_id=settings.tenant_id,
         )
+        checks = Checks(
+            store=store,
+            clock=clock,
+            readers=casework,
+            directory=graph,
+            exchange=exchange,
+            investigation=investigation,
+            decide=decide,
+            tenant_id=settings.tenant_id,
+        )
+        check_cards = CheckCards(connector, checks)
         handlers = Handlers(
             casework=casework,
             approvals=approvals,
+            checks=checks,
+            passes=AccessPasses(store, access, graph),
+            dry_run=DryRun(
+                sender.send,
+                lambda send: GraphClient(send, settings.graph_url),
+                lambda send: ExchangeClient(send, settings.exchange_url, settings.tenant_id),
+                clock,
+            ),
             presenter=presenter,
+            check_cards=check_cards,
             store=store,
             clock=clock,
             language=settings.language,
@@ -176,6 +203,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         closing.push_async_callback(remediation.stop)
         durable.launch()
         closing.push_async_callback(presenter.close)
+        closing.push_async_callback(check_cards.close)
         closing.push_async_callback(endpoint.close)
         address = await closing.enter_async_context(_listening(settings, endpoint, health))
         await remediation.take_up_open_cases()
@@ -398,26 +426,51 @@ def list_cases(as_json: bool) -> None:
 
 @cases.command("show")
 @click.argument("case_id")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_data", is_flag=True, help="For machines.")
 @click.option("--language", default="en", show_default=True, help="en or sv; for people only.")
-def show_case(case_id: str, as_json: bool, language: str) -> None:
+def show_case(case_id: str, as_data: bool, language: str) -> None:
     """One case with its findings, actions, approvals and story."""
-    from cards.report import as_text
-    from services.report import case_report
+    from cards.report import as_json, as_text
+
+    case, entries = _case_and_entries(case_id)
+    if as_data:
+        click.echo(json.dumps(as_json(case, entries), indent=2, ensure_ascii=False))
+    else:
+        click.echo(as_text(case, entries, language))
+
+
+@cases.command("report")
+@click.argument("case_id")
+@click.option("--format", "form", type=click.Choice(["markdown", "json"]), default="markdown", show_default=True)
+@click.option("--language", type=click.Choice(["en", "sv"]), help="Of the Markdown; else that of the settings.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; else it is printed.")
+def report_case(case_id: str, form: str, language: str | None, output: Path | None) -> None:
+    """The whole evidence of a case, without secrets."""
+    from cards.report import as_json, as_markdown
+
+    case, entries = _case_and_entries(case_id)
+    if form == "json":
+        text = json.dumps(as_json(case, entries), indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = as_markdown(case, entries, language or _settings().language)
+    if output is None:
+        click.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+def _case_and_entries(case_id: str) -> tuple[Any, Any]:
+    """A case and what the audit trail has about it; says so and ends when there is none of this id."""
 
     async def read(store: Any) -> tuple[Any, Any]:
         case = await store.case(case_id.upper().removeprefix("#"))
         return case, await store.audit_entries(case.case_id)
 
     try:
-        case, entries = asyncio.run(_with_store(read))
+        return asyncio.run(_with_store(read))
     except CaseNotFound:
         click.echo(f"there is no case {case_id}", err=True)
         sys.exit(1)
-    if as_json:
-        click.echo(json.dumps(case_report(case, entries), indent=2, ensure_ascii=False))
-    else:
-        click.echo(as_text(case, entries, language))
 
 
 @main.group()

@@ -60,8 +60,8 @@ class Reply:
         return await self._post(_card_activity(card, summary))
 
     async def say(self, text: str) -> SentCopy:
-        """Post a plain text."""
-        return await self._post(Activity(type=ActivityTypes.message, text=text))
+        """Post a text that was written as Markdown, with everything in it that outsiders wrote made harmless."""
+        return await self._post(Activity(type=ActivityTypes.message, text=text, text_format="markdown"))
 
     async def update(self, activity_id: str, card: Card, *, summary: str) -> None:
         """Replace one of the bot's own messages in this conversation."""
@@ -139,7 +139,10 @@ class TeamsAdapter(BotAdapter):
         place = _incoming_of(context).place
         card = _card_of(activity)
         text = activity.text if card is None else None
-        sent = await self._connector.send(place, card, summary=activity.summary or "", text=text)
+        markdown = activity.text_format == "markdown"
+        sent = await self._connector.send(
+            place, card, summary=activity.summary or "", text=text, markdown=markdown and text is not None
+        )
         return ResourceResponse(id=sent.activity_id)
 
     async def update_activity(self, context: TurnContext, activity: Activity) -> ResourceResponse:

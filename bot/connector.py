@@ -301,16 +301,24 @@ class Connector:
         self._patience_s = patience_s
         self._now = now
 
-    async def send(self, place: Place, card: Card | None, *, summary: str = "", text: str | None = None) -> SentCopy:
+    async def send(
+        self,
+        place: Place,
+        card: Card | None,
+        *,
+        summary: str = "",
+        text: str | None = None,
+        markdown: bool = False,
+    ) -> SentCopy:
         """
-        Post a card, or a plain text when `card` is None. `summary` is the line of the notification.
+        Post a card, or a text when `card` is None. `summary` is the line of the notification. A text is shown as it is,
+        unless `markdown` says that it was written for that and that nothing in it can act which should not.
 
         Raises ValueError for a card and a text at once: Teams would post two messages and name neither.
         """
         path = (place.conversation_id, "activities")
-        call = Call(
-            "POST", place.service_url, path, place.conversation_id, message(place, card, summary, text), None, False
-        )
+        body = message(place, card, summary, text, markdown=markdown)
+        call = Call("POST", place.service_url, path, place.conversation_id, body, None, False)
         return SentCopy(place.conversation_id, _sent_id(await self._do(call), "id"))
 
     async def start_thread(self, place: Place, card: Card, *, summary: str = "") -> SentCopy:
@@ -420,8 +428,8 @@ class Connector:
 # --- build -----------------------------------------------------------------------------------------------------------
 
 
-def message(place: Place, card: Card | None, summary: str, text: str | None) -> Json:
-    """The activity for a card alone or a plain text alone."""
+def message(place: Place, card: Card | None, summary: str, text: str | None, *, markdown: bool = False) -> Json:
+    """The activity for a card alone or a text alone."""
     if (card is None) == (text is None):
         raise ValueError("a message is either a card or a text")
     activity: Json = {
@@ -432,8 +440,8 @@ def message(place: Place, card: Card | None, summary: str, text: str | None) -> 
     if summary:
         activity["summary"] = summary
     if card is None:
-        # Plain, because what people called things may be in it and must not act as Markdown.
-        return activity | {"text": text, "textFormat": "plain"}
+        # Plain unless it was written as Markdown: what people called things may be in it and must not act.
+        return activity | {"text": text, "textFormat": "markdown" if markdown else "plain"}
     return activity | {"attachments": [{"contentType": CARD_TYPE, "content": card}]}
 
 

@@ -27,10 +27,15 @@ class Verb(StrEnum):
     """The commands by name."""
 
     UNBLOCK = "unblock"
+    CHECK = "check"
     STATUS = "status"
     CASES = "cases"
     CASE = "case"
     CANCEL = "cancel"
+    REPORT = "report"
+    DRY_RUN = "dry_run"
+    UNDO = "undo"
+    ACCESS_PASS = "access_pass"
     HELP = "help"
     APPROVALS_HERE = "approvals_here"
     ALERTS_HERE = "alerts_here"
@@ -41,6 +46,14 @@ class Unblock:
     """Get this account sending again."""
 
     #: A name, an address, an alias or an object id, as typed.
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Find out whether this account is compromised, and change nothing."""
+
+    #: As of Unblock.
     target: str
 
 
@@ -70,6 +83,38 @@ class Cancel:
     case_id: str
 
 
+ReportFormat = Literal["markdown", "json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole evidence of a case, for people or for machines."""
+
+    case_id: str
+    format: ReportFormat = "markdown"
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """The calls that a case's plan would make, without making any."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Put back what the containment of a case has changed."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPass:
+    """A Temporary Access Pass for the account of a case."""
+
+    case_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Help:
     """What can be typed."""
@@ -90,7 +135,7 @@ class Incomplete:
     """A known command whose argument is missing or cannot be one."""
 
     command: Verb
-    what: Literal["target", "target_too_long", "case_id"]
+    what: Literal["target", "target_too_long", "case_id", "format"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +146,8 @@ class Unknown:
     suggestion: str | None = None
 
 
-Command = Unblock | Status | Cases | ShowCase | Cancel | Help | ApprovalsHere | AlertsHere | Incomplete | Unknown
+AboutCase = ShowCase | Cancel | Report | DryRun | Undo | AccessPass
+Command = Unblock | Check | Status | Cases | AboutCase | Help | ApprovalsHere | AlertsHere | Incomplete | Unknown
 
 
 @dataclass(frozen=True)
@@ -119,10 +165,22 @@ LANGUAGES: Mapping[str, Vocabulary] = {
     "en": Vocabulary(
         phrases={
             Verb.UNBLOCK: ("unblock",),
+            Verb.CHECK: ("check", "check on", "investigate"),
             Verb.STATUS: ("status", "status of", "status for"),
             Verb.CASES: ("cases", "open cases", "list cases", "show cases"),
             Verb.CASE: ("case", "show case"),
             Verb.CANCEL: ("cancel", "cancel case"),
+            Verb.REPORT: ("report", "report on", "report for", "show report"),
+            Verb.DRY_RUN: ("dry run", "dry run of", "dryrun", "dry-run"),
+            Verb.UNDO: ("undo", "undo case"),
+            Verb.ACCESS_PASS: (
+                "access pass",
+                "access pass for",
+                "temporary access pass",
+                "temporary access pass for",
+                "tap",
+                "tap for",
+            ),
             Verb.HELP: ("help", "?"),
             Verb.APPROVALS_HERE: ("approvals here",),
             Verb.ALERTS_HERE: ("alerts here",),
@@ -139,10 +197,20 @@ LANGUAGES: Mapping[str, Vocabulary] = {
                 "häv blockering för",
                 "häv blockering av",
             ),
+            Verb.CHECK: ("kontrollera", "undersök"),
             Verb.STATUS: ("status", "status för"),
             Verb.CASES: ("ärenden", "öppna ärenden", "lista ärenden", "visa ärenden"),
             Verb.CASE: ("ärende", "visa ärende"),
             Verb.CANCEL: ("avbryt", "avbryt ärende"),
+            Verb.REPORT: ("rapport", "rapport för", "rapport om", "visa rapport"),
+            Verb.DRY_RUN: ("torrkör", "torrkör ärende", "testkör", "testkör ärende"),
+            Verb.UNDO: ("ångra", "ångra ärende"),
+            Verb.ACCESS_PASS: (
+                "åtkomstpass",
+                "åtkomstpass för",
+                "tillfälligt åtkomstpass",
+                "tillfälligt åtkomstpass för",
+            ),
             Verb.HELP: ("hjälp",),
             Verb.APPROVALS_HERE: ("godkännanden här",),
             Verb.ALERTS_HERE: ("aviseringar här",),
@@ -185,10 +253,11 @@ def spell(command: Command, language: str = "en") -> str:
     argument = getattr(command, "target", None) or getattr(command, "case_id", None)
     if not argument:
         return phrase
-    plain = f"{phrase} {argument}"
+    ending = " json" if getattr(command, "format", "") == "json" else ""
+    plain = f"{phrase} {argument}{ending}"
     if parse(plain) == command:
         return plain
-    return f"{phrase} #{argument}" if verb in _NEEDS_CASE else f'{phrase} "{argument}"'
+    return f"{phrase} #{argument}{ending}" if verb in _NEEDS_CASE else f'{phrase} "{argument}"'
 
 
 # --- from characters to words ----------------------------------------------------------------------------------------
@@ -258,7 +327,15 @@ _HEADS: Mapping[tuple[str, ...], _Head] = {
 _LONGEST_HEAD = max(map(len, _HEADS))
 _POLITE = sorted((_key(phrase) for language in LANGUAGES.values() for phrase in language.polite), key=len, reverse=True)
 _FALSE_FRIENDS = frozenset(_folded(word) for language in LANGUAGES.values() for word in language.false_friends)
-_NEEDS_CASE = frozenset({Verb.CASE, Verb.CANCEL})
+_NEEDS_ACCOUNT: Mapping[Verb, type[Unblock | Check]] = {Verb.UNBLOCK: Unblock, Verb.CHECK: Check}
+_NEEDS_CASE: Mapping[Verb, type[AboutCase]] = {
+    Verb.CASE: ShowCase,
+    Verb.CANCEL: Cancel,
+    Verb.REPORT: Report,
+    Verb.DRY_RUN: DryRun,
+    Verb.UNDO: Undo,
+    Verb.ACCESS_PASS: AccessPass,
+}
 _NEEDS_NOTHING: Mapping[Verb, Command] = {
     Verb.CASES: Cases(),
     Verb.HELP: Help(),
@@ -266,13 +343,15 @@ _NEEDS_NOTHING: Mapping[Verb, Command] = {
     Verb.ALERTS_HERE: AlertsHere(),
 }
 _VERB_OF: Mapping[type, Verb] = {
-    Unblock: Verb.UNBLOCK,
     Status: Verb.STATUS,
-    ShowCase: Verb.CASE,
-    Cancel: Verb.CANCEL,
+    **{command: verb for needs in (_NEEDS_ACCOUNT, _NEEDS_CASE) for verb, command in needs.items()},
     **{type(command): verb for verb, command in _NEEDS_NOTHING.items()},
 }
 _CASE_ID = re.compile(r"#?([A-Za-z0-9]{4,12})")
+#: What a report may be asked for as, in any language.
+_FORMATS: Mapping[str, ReportFormat] = {"json": "json", "markdown": "markdown", "md": "markdown"}
+#: May stand before it: "report K4P7Z9 as json".
+_AS = frozenset({"as", "in", "som", "i"})
 
 
 def _head(words: Sequence[str]) -> _Head | None:
@@ -291,10 +370,29 @@ def _command(head: _Head, words: Sequence[str]) -> Command | None:
 
 
 def _about_case(verb: Verb, words: Sequence[str]) -> Command:
-    case_id = _CASE_ID.fullmatch(_target(words))
-    if case_id is None:
-        return Incomplete(verb, "case_id")
-    return (ShowCase if verb is Verb.CASE else Cancel)(case_id[1].upper())
+    if verb is Verb.REPORT:
+        return _report(_without_trail(words))
+    case_id = _case_id(words)
+    return _NEEDS_CASE[verb](case_id) if case_id else Incomplete(verb, "case_id")
+
+
+def _case_id(words: Sequence[str]) -> str | None:
+    match = _CASE_ID.fullmatch(_target(words))
+    return match[1].upper() if match else None
+
+
+def _report(words: Sequence[str]) -> Command:
+    """The report as what the words end in. A format alone names no case, unless it is written as one (#JSON)."""
+    form = _FORMATS.get(_folded(words[-1])) if words else None
+    named = _without_format(words) if form else words
+    if case_id := _case_id(named):
+        return Report(case_id, form or "markdown")
+    in_another_format = len(named) > 1 and any(map(str.isdigit, named[0])) and _case_id(named[:1])
+    return Incomplete(Verb.REPORT, "format" if in_another_format else "case_id")
+
+
+def _without_format(words: Sequence[str]) -> Sequence[str]:
+    return words[:-2] if len(words) > 2 and _folded(words[-2]) in _AS else words[:-1]
 
 
 def _about_account(verb: Verb, words: Sequence[str]) -> Command:
@@ -303,7 +401,7 @@ def _about_account(verb: Verb, words: Sequence[str]) -> Command:
         return Incomplete(verb, "target_too_long")
     if verb is Verb.STATUS:
         return Status(target or None)
-    return Unblock(target) if target else Incomplete(verb, "target")
+    return _NEEDS_ACCOUNT[verb](target) if target else Incomplete(verb, "target")
 
 
 def _target(words: Sequence[str]) -> str:

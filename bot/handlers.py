@@ -7,6 +7,7 @@ call the casework, choose the view. Errors of people become cards here and nowhe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,27 +16,34 @@ import structlog
 from bot import grammar
 from bot.activities import Incoming
 from bot.adapter import Reply, invoke_card
+from bot.checks import CheckCards
 from bot.presenter import Presenter, case_view
 from bot.replies import (
+    access_pass_offer,
     current_card,
     error_notice,
     identity_missing,
     no_case_yet,
+    nobody_to_check,
     not_in_a_channel,
     not_understood,
     refusal_of,
     set_here,
     something_missing,
+    undo_asked,
 )
-from cards import compose
+from cards import compose, report
 from cards.language import best_language
 from cards.render import render
 from cards.views import View
+from services.access_passes import AccessPasses, IssueAccessPass
 from services.approvals import Approvals, DecideApproval
-from services.cases import Actor, Case, say
+from services.audit import Tag, note
+from services.cases import ActionState, Actor, Case, say
 from services.casework import (
     ALERTS_CONVERSATION,
     APPROVALS_CONVERSATION,
+    AskUndo,
     CancelCase,
     Casework,
     ChooseAccount,
@@ -43,8 +51,19 @@ from services.casework import (
     SetConversation,
     TickItems,
 )
+from services.checking import CheckAccount, Checks
+from services.containment.dry_run import DryRun, PlannedCall
 from services.conversations import Conversation, ConversationKind
-from services.errors import AlreadyDecided, BadInput, BotError, NotAllowed, PromptOutdated, UserError, WrongState
+from services.errors import (
+    AlreadyDecided,
+    BadInput,
+    BotError,
+    NotAllowed,
+    NotHere,
+    PromptOutdated,
+    UserError,
+    WrongState,
+)
 from services.ports import Clock
 from services.store import Store
 
@@ -59,19 +78,32 @@ class Handlers:
         *,
         casework: Casework,
         approvals: Approvals,
+        checks: Checks,
+        passes: AccessPasses,
+        dry_run: DryRun,
         presenter: Presenter,
+        check_cards: CheckCards,
         store: Store,
         clock: Clock,
         language: str,
     ) -> None:
         self._casework = casework
         self._approvals = approvals
+        self._checks = checks
+        self._passes = passes
+        self._dry_run = dry_run
         self._presenter = presenter
+        self._check_cards = check_cards
         self._store = store
         self._clock = clock
         self._language = language
         self._commands: dict[type, Callable[[Any, Incoming, Actor, Reply], Awaitable[View | None]]] = {
             grammar.Unblock: self._unblock,
+            grammar.Check: self._check,
+            grammar.Report: self._report,
+            grammar.DryRun: self._rehearse,
+            grammar.Undo: self._undo,
+            grammar.AccessPass: self._offer_access_pass,
             grammar.Status: self._status,
             grammar.Cases: self._cases,
             grammar.ShowCase: self._show_case,
@@ -82,7 +114,7 @@ class Handlers:
             grammar.Incomplete: self._incomplete,
             grammar.Unknown: self._unknown,
         }
-        self._verbs: dict[str, Callable[[Incoming, Actor], Awaitable[View]]] = {
+        self._verbs: dict[str, Callable[[Incoming, Actor, Reply], Awaitable[View]]] = {
             "approve": self._approve,
             "deny": self._deny,
             "override": self._approve,
@@ -90,6 +122,8 @@ class Handlers:
             "choose": self._choose,
             "cancel": self._cancel,
             "tick": self._tick,
+            "dry_run": self._rehearse_by_button,
+            "access_pass": self._access_pass,
         }
 
     # --- what Teams brings ---
@@ -103,7 +137,7 @@ class Handlers:
 
     async def on_card_action(self, incoming: Incoming, reply: Reply) -> dict[str, Any] | None:
         await self._remember(incoming)
-        view = await self._answered(incoming, lambda who: self._press(incoming, who))
+        view = await self._answered(incoming, lambda who: self._press(incoming, who, reply))
         assert view is not None
         shown = render(view, self._language_of(incoming))
         if incoming.via == "submit":
@@ -162,6 +196,47 @@ class Handlers:
         case = await self._casework.case_for(who, command.case_id)
         return case_view(await self._casework.cancel_case(CancelCase(by=who, case_id=case.case_id)))
 
+    async def _check(self, command: grammar.Check, incoming: Incoming, who: Actor, reply: Reply) -> View | None:
+        order = CheckAccount(by=who, query=command.target)
+        identified = await self._checks.account(order)
+        if identified.subject is None:
+            return nobody_to_check(command.target, identified)
+        self._check_cards.follow(order, identified.subject, incoming.place, self._copy_language(incoming))
+        return None
+
+    async def _report(self, command: grammar.Report, incoming: Incoming, who: Actor, reply: Reply) -> None:
+        """The whole evidence, in as many messages as it takes."""
+        case = await self._casework.case_for(who, command.case_id)
+        entries = await self._store.audit_entries(case.case_id)
+        await self._store.record(note(Tag.REPORT_MADE, case.case_id, who, format=command.format))
+        for part in report.messages(case, entries, command.format, self._copy_language(incoming)):
+            await reply.say(part)
+
+    async def _rehearse(self, command: grammar.DryRun, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return await self._dry_run_of(command.case_id, who)
+
+    async def _dry_run_of(self, case_id: str, who: Actor) -> View:
+        case = await self._casework.case_for(who, case_id)
+        calls = await self._dry_run.calls(case, [a for a in case.actions if a.state is not ActionState.SKIPPED])
+        await self._store.record(note(Tag.DRY_RUN_SHOWN, case.case_id, who, calls=len(calls)))
+        return compose.dry_run(case, [(call.action_id, _exactly(call), call.note) for call in calls])
+
+    async def _undo(self, command: grammar.Undo, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        case = await self._casework.case_for(who, command.case_id)
+        await self._casework.ask_undo(AskUndo(by=who, case_id=case.case_id))
+        return undo_asked()
+
+    async def _offer_access_pass(
+        self, command: grammar.AccessPass, incoming: Incoming, who: Actor, reply: Reply
+    ) -> View:
+        """The button, since only the answer to a click can be shown without being kept."""
+        case = await self._casework.case_for(who, command.case_id)
+        if incoming.conversation_kind != "personal":
+            raise NotHere
+        if not case.is_secured:
+            raise WrongState(case_id=case.case_id, state=case.state.value)
+        return access_pass_offer(case)
+
     async def _help(self, command: grammar.Help, incoming: Incoming, who: Actor, reply: Reply) -> View:
         return compose.help_card(await self._casework.is_requester(who))
 
@@ -186,23 +261,24 @@ class Handlers:
 
     # --- verbs ---
 
-    async def _press(self, incoming: Incoming, who: Actor) -> View:
+    async def _press(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         handle = self._verbs.get(incoming.verb or "")
         if handle is None:
             raise BadInput(what="verb")
         log.info("card_action", verb=incoming.verb, user_oid=who.user_oid, trigger=incoming.trigger)
-        return await handle(incoming, who)
+        return await handle(incoming, who, reply)
 
-    async def _approve(self, incoming: Incoming, who: Actor) -> View:
+    async def _approve(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         return await self._decide(incoming, who, granted=True)
 
-    async def _deny(self, incoming: Incoming, who: Actor) -> View:
+    async def _deny(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         return await self._decide(incoming, who, granted=False)
 
     async def _decide(self, incoming: Incoming, who: Actor, *, granted: bool) -> View:
         claim, reason = _field(incoming, "claim"), _field(incoming, "reason", required=incoming.verb == "override")
+        order = DecideApproval(claim=claim, by=who, granted=granted, reason=reason, ticked=_ticked(incoming))
         try:
-            await self._casework.decide_approval(DecideApproval(claim=claim, by=who, granted=granted, reason=reason))
+            await self._casework.decide_approval(order)
         except NotAllowed as refusal:
             case, prompt = await self._approvals.prompt_of(claim)
             return refusal_of(refusal, compose.approval_prompt(case, prompt))
@@ -218,23 +294,41 @@ class Handlers:
             language = self._copy_language(incoming)
             await self._presenter.adopt(case, prompt_id, incoming.place, incoming.reply_to_id, language)
 
-    async def _refresh(self, incoming: Incoming, who: Actor) -> View:
+    async def _refresh(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         case = await self._casework.case_for(who, _field(incoming, "case"))
         copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
         if copy is None:
             await self._adopt(incoming, case, None)
         return current_card(case, copy)
 
-    async def _choose(self, incoming: Incoming, who: Actor) -> View:
+    async def _choose(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         order = ChooseAccount(by=who, case_id=_field(incoming, "case"), user_oid=_field(incoming, "account"))
         return case_view(await self._casework.choose_account(order))
 
-    async def _cancel(self, incoming: Incoming, who: Actor) -> View:
+    async def _cancel(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         return case_view(await self._casework.cancel_case(CancelCase(by=who, case_id=_field(incoming, "case"))))
 
-    async def _tick(self, incoming: Incoming, who: Actor) -> View:
-        items = tuple(part for part in _field(incoming, "item", required=False).split(",") if part)
-        order = TickItems(by=who, case_id=_field(incoming, "case"), item_ids=items)
+    async def _rehearse_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        """The calls come in a message of their own: in place of the prompt they would take its buttons away."""
+        view = await self._dry_run_of(_field(incoming, "case"), who)
+        shown = render(view, self._copy_language(incoming))
+        await reply.send(shown.card, summary=shown.summary)
+        case, prompt = await self._approvals.prompt_of(_field(incoming, "claim"))
+        return compose.approval_prompt(case, prompt)
+
+    async def _access_pass(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        """
+        The pass stands in the answer to the click and nowhere else: not in a message, which Teams would keep, and not
+        where others read along.
+        """
+        if incoming.conversation_kind != "personal" or incoming.via != "execute":
+            raise NotHere
+        order = IssueAccessPass(by=who, case_id=_field(incoming, "case"))
+        case, issued = await self._passes.issue_access_pass(order)
+        return compose.access_pass(case, issued.value.get_secret_value(), issued.valid_until)
+
+    async def _tick(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        order = TickItems(by=who, case_id=_field(incoming, "case"), item_ids=_listed(incoming, "item"))
         return case_view(await self._casework.tick_items(order))
 
     # --- errors become cards ---
@@ -295,6 +389,23 @@ class Handlers:
             seen_at=self._clock.now(),
         )
         await self._store.remember_conversation(conversation)
+
+
+def _ticked(incoming: Incoming) -> tuple[str, ...] | None:
+    """Which boxes are ticked, for a card that has boxes; a client leaves the field out when none is."""
+    return _listed(incoming, "actions") if incoming.data.get("boxes") else None
+
+
+def _listed(incoming: Incoming, name: str) -> tuple[str, ...]:
+    return tuple(part for part in _field(incoming, name, required=False).split(",") if part)
+
+
+def _exactly(call: PlannedCall) -> tuple[str, ...]:
+    """What goes over the wire, letter by letter."""
+    if not call.method:
+        return ()
+    body = (json.dumps(call.body),) if call.body is not None else ()
+    return (f"{call.method} {call.address}", *body)
 
 
 def _field(incoming: Incoming, name: str, *, required: bool = True) -> str:

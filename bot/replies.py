@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot import grammar
 from bot.presenter import case_view, view_of
 from cards import compose
-from cards.views import Tone, View
+from cards.views import Button, Tone, View
 from services.cases import Case, Text, say
 from services.casework import APPROVALS_CONVERSATION
 from services.conversations import CardCopy
@@ -45,6 +45,31 @@ def no_case_yet(query: str, identified: Identified) -> View:
     return compose.notice(Tone.NEUTRAL, say("notice.no_case", query=query), (hint,))
 
 
+def nobody_to_check(query: str, identified: Identified) -> View:
+    """Several accounts fit, or none does."""
+    if identified.candidates:
+        names = [candidate.upn for candidate in identified.candidates]
+        return compose.notice(
+            Tone.NEUTRAL,
+            say("notice.which_one", query=query),
+            (say("notice.check_which", query=query, upns=names),),
+        )
+    refusal = identified.refusal or say("outcome.nobody", query=query)
+    return compose.notice(Tone.NEUTRAL, say("notice.which_one_none", query=query), (refusal,))
+
+
+def undo_asked() -> View:
+    return compose.notice(Tone.GOOD, say("notice.undo_asked"))
+
+
+def access_pass_offer(case: Case) -> View:
+    """The button that gets the pass; the pass itself is only ever the answer to it."""
+    who = case.subject.display_name or case.subject.upn if case.subject else case.query
+    button = Button("access_pass", say("button.access_pass"), {"case": case.case_id}, style="positive")
+    hint = (say("notice.access_pass_hint"),)
+    return compose.notice(Tone.ACCENT, say("notice.access_pass", who=who), hint, (button,))
+
+
 def something_missing(command: grammar.Incomplete, language: str) -> View:
     """The command was understood, but not whom or which case it is about."""
     return compose.notice(
@@ -59,6 +84,11 @@ def _example(command: grammar.Incomplete, language: str) -> str:
         grammar.Verb.UNBLOCK: grammar.Unblock("jane@contoso.com"),
         grammar.Verb.CASE: grammar.ShowCase("K4P7Z9"),
         grammar.Verb.CANCEL: grammar.Cancel("K4P7Z9"),
+        grammar.Verb.CHECK: grammar.Check("jane@contoso.com"),
+        grammar.Verb.REPORT: grammar.Report("K4P7Z9", "json"),
+        grammar.Verb.DRY_RUN: grammar.DryRun("K4P7Z9"),
+        grammar.Verb.UNDO: grammar.Undo("K4P7Z9"),
+        grammar.Verb.ACCESS_PASS: grammar.AccessPass("K4P7Z9"),
     }
     return grammar.spell(examples.get(command.command, grammar.Help()), language)
 

@@ -6,17 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from cards import faces
 from cards.faces import StepState
 from cards.views import (
+    AccessPassView,
     ApprovalView,
     Button,
+    Call,
     CaseListView,
     ChecklistView,
     Choice,
     Choices,
     ChoiceView,
+    DryRunView,
     Field,
     Form,
     Group,
@@ -47,17 +51,24 @@ from services.cases import (
     SignalState,
     Subject,
     Text,
+    UnknownReason,
     Verdict,
     say,
 )
 
-#: Below this share of readable checks the card warns in words that the verdict may be wrong.
-LOW_COMPLETENESS = 0.75
 #: How many reasons of a verdict are shown: all that an on-call reads at night.
 MAX_REASONS = 5
 #: How many accounts there are to choose from, and how many cases in a list.
 MAX_CHOICES = 15
 MAX_CASES = 15
+#: How many checks that found something have a line each: the heaviest. The rest is named, so that what could not be
+#: read is never pushed off the card.
+MAX_FOUND_LINES = 8
+#: How many checks that could not be read have a line each.
+MAX_UNKNOWN_LINES = 2
+#: How many boxes a person reads through at night. A card may drop lines when it gets too large, but never a box: one
+#: that is not shown would count as not ticked.
+MAX_BOXES = 20
 
 _BEFORE_VERDICT = frozenset({CaseState.IDENTIFYING, CaseState.CHOOSING, CaseState.INVESTIGATING})
 #: While these last, people read the evidence; afterwards they follow the actions.
@@ -118,6 +129,9 @@ def _needed(case: Case) -> tuple[Text, ...]:
     lines = [next_step, case.outcome] if case.is_open else [case.outcome, next_step]
     if case.state is CaseState.AWAITING_APPROVAL and approval:
         lines.append(say("checklist.answer_by", until=approval.expires_at))
+    if case.found_late:
+        labels = tuple(_signal_label(signal_id) for signal_id in case.found_late)
+        lines.append(say("checklist.found_late", checks=labels))
     if case.state in _CALLED_OFF:
         lines.append(say(f"checklist.{'something' if _has_changed_something(case) else 'nothing'}_changed"))
     if case.joined_to:
@@ -196,7 +210,7 @@ def _secure_step(case: Case) -> Step:
         title=say("checklist.step.secure"),
         mark=_secure_mark(case),
         note=_secure_note(case),
-        verdict=_verdict(case.verdict, limit=3 if case.state in _UNDER_REVIEW else 0),
+        verdict=_verdict(case, limit=3 if case.state in _UNDER_REVIEW else 0),
         groups=_groups(
             (None, _signal_lines(case)), (say("checklist.containment"), _action_lines(case.containment, case))
         ),
@@ -235,23 +249,61 @@ def _granted_override(case: Case) -> Approval | None:
 
 
 def _signal_lines(case: Case) -> tuple[Line, ...]:
-    """One line per check with its evidence; once that was judged, the clear ones share a line."""
-    if case.state in _BEFORE_VERDICT:
-        return tuple(_with_pending(case.findings))
+    """
+    What was found and what could not be read, a line each; what is clear, and what is still being read, shares a line.
+
+    There are two dozen checks: a line for each would hide the few that matter. Evidence is shown while it is judged.
+    """
     findings = _in_reading_order(case.findings)
-    if case.state in _UNDER_REVIEW:
-        return tuple(_finding_line(finding) for finding in findings)
+    found = [f for f in _by_weight(findings) if f.state is SignalState.FOUND]
+    told = [_finding_line(f) for f in found[:MAX_FOUND_LINES]]
+    also = tuple(_signal_label(f.signal_id) for f in found[MAX_FOUND_LINES:])
+    told += _sum_line(replace(faces.signal_mark(SignalState.FOUND), word=say("checklist.also_found")), also)
+    told += _unknown_lines([f for f in findings if f.state is SignalState.UNKNOWN])
+    if case.state not in _UNDER_REVIEW:
+        told = [replace(line, details=()) for line in told]
     clear = tuple(_signal_label(f.signal_id) for f in findings if f.state is SignalState.CLEAR)
-    told = (replace(_finding_line(f), details=()) for f in findings if f.state is not SignalState.CLEAR)
-    return (*told, *_sum_line(faces.signal_mark(SignalState.CLEAR), clear))
+    return (
+        *told,
+        *_sum_line(faces.signal_mark(SignalState.CLEAR), clear),
+        *_sum_line(faces.signal_mark(SignalState.PENDING), _pending_labels(case)),
+    )
 
 
-def _with_pending(findings: Sequence[Finding]) -> list[Line]:
-    """A line for every check from the beginning, so that the list fills in and does not grow."""
-    read = {finding.signal_id: _finding_line(finding) for finding in findings}
-    pending = faces.signal_mark(SignalState.PENDING)
-    lines = {signal_id: Line(pending, _signal_label(signal_id)) for signal_id in faces.SIGNALS}
-    return list({**lines, **read}.values())
+def _by_weight(findings: Sequence[Finding]) -> list[Finding]:
+    """The heaviest evidence first; evidence without weight last."""
+    return sorted(findings, key=lambda f: -f.weight)
+
+
+def _unknown_lines(findings: Sequence[Finding]) -> list[Line]:
+    """A line for each that could not be read; with many of them, one for each reason."""
+    if len(findings) <= MAX_UNKNOWN_LINES:
+        return [_finding_line(finding) for finding in findings]
+    mark = faces.signal_mark(SignalState.UNKNOWN)
+    return [
+        Line(replace(mark, word=say("word.listed", items=labels)), say("checklist.unreadable", why=_why(reason)))
+        for reason, labels in _by_reason(findings).items()
+    ]
+
+
+def _by_reason(findings: Iterable[Finding]) -> dict[UnknownReason, tuple[Text, ...]]:
+    together: dict[UnknownReason, tuple[Text, ...]] = {}
+    for finding in findings:
+        reason = finding.unknown_reason or UnknownReason.FAULT
+        together[reason] = (*together.get(reason, ()), _signal_label(finding.signal_id))
+    return together
+
+
+def _why(reason: UnknownReason) -> Text:
+    return say(f"unknown_reason.{reason.value}")
+
+
+def _pending_labels(case: Case) -> tuple[Text, ...]:
+    """The checks that have not come in yet, while any still may."""
+    if case.reading_since is None or case.reading_ended_at is not None or case.state is CaseState.IDENTIFYING:
+        return ()
+    read = {finding.signal_id for finding in case.findings}
+    return tuple(_signal_label(signal_id) for signal_id in faces.SIGNALS if signal_id not in read)
 
 
 def _in_reading_order(findings: Sequence[Finding]) -> list[Finding]:
@@ -279,18 +331,38 @@ def _sum_line(mark: Mark, labels: tuple[Text, ...]) -> tuple[Line, ...]:
     return (Line(mark=replace(mark, word=say("word.listed", items=labels)), label=mark.word),)
 
 
-def _verdict(verdict: Verdict | None, limit: int = MAX_REASONS) -> VerdictPart | None:
+def _verdict(case: Case, limit: int = MAX_REASONS) -> VerdictPart | None:
+    verdict = case.verdict
     if verdict is None:
         return None
-    low = verdict.completeness < LOW_COMPLETENESS
-    tone = faces.VERDICTS[verdict.label]
+    low, tone = verdict.low_completeness, faces.VERDICTS[verdict.label]
+    pending = tuple(_signal_label(signal_id) for signal_id in verdict.pending)
     return VerdictPart(
         label=say(f"verdict.{verdict.label.value}"),
         tone=Tone.WARNING if low and tone is Tone.NEUTRAL else tone,
         completeness=say("verdict.completeness", n=verdict.checked, m=verdict.total),
         caution=say("verdict.low_completeness") if low else None,
-        reasons=verdict.reasons[:limit],
+        pending=say("verdict.pending", checks=pending) if pending else None,
+        reasons=_reasons(case, verdict)[:limit],
+        score=_score(verdict) if limit else None,
     )
+
+
+def _reasons(case: Case, verdict: Verdict) -> tuple[Text, ...]:
+    """Why the label: each piece of evidence with the points that it added, the heaviest first."""
+    said = {finding.signal_id: finding.summary for finding in case.findings}
+    cautions = [reason for reason in verdict.reasons if reason not in said.values()]
+    parts = [part for part in verdict.breakdown if part.points and part.signal_id in said]
+    if not parts:
+        return verdict.reasons
+    weighed = (say("verdict.reason", points=part.points, reason=said[part.signal_id]) for part in parts)
+    return (*cautions, *weighed)
+
+
+def _score(verdict: Verdict) -> Text | None:
+    if not verdict.compromised_from:
+        return None
+    return say("verdict.score", n=verdict.score, limit=verdict.compromised_from)
 
 
 # --- actions ---------------------------------------------------------------------------------------------------------
@@ -298,9 +370,15 @@ def _verdict(verdict: Verdict | None, limit: int = MAX_REASONS) -> VerdictPart |
 
 def _action_lines(actions: Iterable[Action], case: Case) -> tuple[Line, ...]:
     """Actions in the checklist: how far each is."""
-    return tuple(
-        Line(mark=_action_mark(action, case), label=_action_label(action), said=action.outcome) for action in actions
-    )
+    return tuple(_action_line(action, case) for action in actions)
+
+
+def _action_line(action: Action, case: Case) -> Line:
+    """How far it is; once it is being taken back, how far that is."""
+    if action.undo_state is None:
+        return Line(mark=_action_mark(action, case), label=_action_label(action), said=action.outcome)
+    mark = Mark("↶", say(f"undo_state.{action.undo_state.value}"), faces.action_mark(action.undo_state).colour)
+    return Line(mark=mark, label=_action_label(action), said=action.undo_outcome)
 
 
 def _action_mark(action: Action, case: Case) -> Mark:
@@ -311,25 +389,36 @@ def _action_mark(action: Action, case: Case) -> Mark:
     return replace(mark, word=say("action_state.not_started" if case.is_open else "action_state.not_done"))
 
 
-def _proposal_line(number: int, action: Action) -> Line:
+def _proposal_line(number: int, action: Action, purpose: ApprovalPurpose) -> Line:
     """An action on the prompt: what it does to the account, before anybody agrees to it."""
+    impact = say(f"impact.{action.impact.value}")
+    if purpose is ApprovalPurpose.UNDO:
+        return Line(Mark(str(number), impact), say(f"undo.{action.kind.value}.label", target=_target(action)))
+    if action.state is not ActionState.PROPOSED:
+        return Line(Mark(str(number), faces.action_mark(action.state).word), _action_label(action))
     last = ".last" if action.kind is ActionKind.UNBLOCK and number > 1 else ""
     undo = say("action.can_be_undone" if action.reversible else "action.cannot_be_undone")
     return Line(
-        mark=Mark(str(number), say("action.impact", impact=say(f"impact.{action.impact.value}"), undo=undo)),
+        mark=Mark(str(number), say(f"action.impact{'' if action.ticked else '_unticked'}", impact=impact, undo=undo)),
         label=_action_label(action),
         said=say(f"action.{action.kind.value}.effect{last}"),
         warnings=(action.warning,) if action.warning else (),
     )
 
 
-def _asked_line(number: int, action: Action) -> Line:
-    """An action on a prompt that was answered: its name is enough."""
-    return Line(mark=Mark(str(number), say(f"impact.{action.impact.value}")), label=_action_label(action))
+def _asked_line(number: int, action: Action, approval: Approval) -> Line:
+    """An action on a prompt that was answered: its name, and whether it was left out, is enough."""
+    left_out = bool(approval.approved) and action.action_id not in approval.approved
+    word = say("action_state.skipped") if left_out else say(f"impact.{action.impact.value}")
+    return Line(mark=Mark(str(number), word), label=_action_label(action))
 
 
 def _action_label(action: Action) -> Text:
-    return say(f"action.{action.kind.value}.label", target=action.target_name or say("word.unnamed"))
+    return say(f"action.{action.kind.value}.label", target=_target(action))
+
+
+def _target(action: Action) -> str | Text:
+    return action.target_name or say("word.unnamed")
 
 
 # --- step 2: unblock -------------------------------------------------------------------------------------------------
@@ -371,7 +460,7 @@ def _unblock_mark(case: Case, state: StepState) -> Mark:
 
 
 def _unproven(case: Case) -> tuple[Action, ...]:
-    return tuple(action for action in case.containment if action.state is not ActionState.PROVEN)
+    return tuple(action for action in case.containment if not action.is_settled)
 
 
 def _override_form(case: Case) -> Form | None:
@@ -474,7 +563,7 @@ def _groups(*titled: tuple[Text | None, tuple[Line, ...]]) -> tuple[Group, ...]:
 def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
     """The question to the on-call while it is open; afterwards how it ended, without buttons."""
     pending = approval.state is ApprovalState.PENDING
-    verdict = _verdict(case.verdict, MAX_REASONS if pending else 0)
+    verdict = None if approval.purpose is ApprovalPurpose.UNDO else _verdict(case, MAX_REASONS if pending else 0)
     asked = _asked_actions(case, approval)
     return ApprovalView(
         headline=_prompt_headline(case, approval),
@@ -484,15 +573,23 @@ def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
         cautions=_cautions(case, approval) if pending else (),
         facts=_prompt_facts(case, approval),
         verdict=verdict,
-        actions_title=say(
-            f"approval_prompt.{approval.purpose.value}.actions" if pending else "approval_prompt.actions_asked"
+        actions_title=_actions_title(case, approval),
+        actions=tuple(
+            _proposal_line(n, a, approval.purpose) if pending else _asked_line(n, a, approval)
+            for n, a in enumerate(asked, start=1)
         ),
-        actions=tuple(_proposal_line(n, a) if pending else _asked_line(n, a) for n, a in enumerate(asked, start=1)),
         unreadable=_unreadable(case) if pending else (),
         deadline=say("approval_prompt.answer_by", until=approval.expires_at) if pending else None,
-        form=_prompt_form(approval) if pending else None,
+        form=_prompt_form(case, approval) if pending else _afterwards_form(case, approval),
         notification=_notification(case, approval),
     )
+
+
+def _actions_title(case: Case, approval: Approval) -> Text:
+    if approval.state is not ApprovalState.PENDING:
+        return say("approval_prompt.actions_asked")
+    boxes = approval.purpose is ApprovalPurpose.REMEDIATION and _boxes(case) is not None
+    return say(f"approval_prompt.{approval.purpose.value}.actions" + (".boxes" if boxes else ""))
 
 
 def _prompt_headline(case: Case, approval: Approval) -> Text:
@@ -507,7 +604,7 @@ def _question(case: Case, approval: Approval) -> Text:
     secured = approval.purpose is ApprovalPurpose.REMEDIATION and not case.containment
     return say(
         f"approval_prompt.{approval.purpose.value}.question" + (".unblock_only" if secured else ""),
-        requester=case.requester.name,
+        requester=(approval.asked_by or case.requester).name,
         who=_who(case),
         upn=upn,
         since=say("approval_prompt.since", since=since) if since else say("approval_prompt.since_unknown"),
@@ -515,10 +612,12 @@ def _question(case: Case, approval: Approval) -> Text:
 
 
 def _cautions(case: Case, approval: Approval) -> tuple[Text, ...]:
-    """What an override leaves open: each action that is not proven, and why."""
-    if approval.purpose is not ApprovalPurpose.OVERRIDE:
-        return ()
-    return (say("approval_prompt.unproven"), *(_unproven_text(action) for action in _unproven(case)))
+    """What the one who says yes takes upon themselves: little evidence, or actions that are not proven and why."""
+    if approval.purpose is ApprovalPurpose.OVERRIDE:
+        return (say("approval_prompt.unproven"), *(_unproven_text(action) for action in _unproven(case)))
+    if case.needs_reason(approval) and case.verdict:
+        return (say("approval_prompt.little_read", n=case.verdict.checked, m=case.verdict.total),)
+    return ()
 
 
 def _unproven_text(action: Action) -> Text:
@@ -552,45 +651,137 @@ def _prompt_facts(case: Case, approval: Approval) -> tuple[Text, ...]:
 
 def _asked_actions(case: Case, approval: Approval) -> tuple[Action, ...]:
     """What this approval is about: all actions, or for an override the unblock alone."""
+    if approval.purpose is ApprovalPurpose.UNDO:
+        return tuple(reversed(case.actions_of(approval.about)))
     if approval.purpose is ApprovalPurpose.OVERRIDE:
         return tuple(action for action in case.actions if action.kind is ActionKind.UNBLOCK)
     return case.actions
 
 
 def _unreadable(case: Case) -> tuple[Text, ...]:
-    """What could not be read and why, each check once."""
-    reasons = {f.signal_id: f.unknown_reason for f in case.findings if f.state is SignalState.UNKNOWN}
-    for name in case.verdict.missing if case.verdict else ():
-        reasons.setdefault(name, None)
+    """What could not be read, by reason. What is still being read stands with the verdict."""
+    unknown = _by_reason(f for f in _in_reading_order(case.findings) if f.state is SignalState.UNKNOWN)
     return tuple(
-        say("approval_prompt.unreadable", check=_signal_label(signal_id), why=say(f"unknown_reason.{reason.value}"))
-        if reason
-        else _signal_label(signal_id)
-        for signal_id, reason in reasons.items()
+        say("approval_prompt.unreadable", checks=labels, why=_why(reason)) for reason, labels in unknown.items()
     )
 
 
-def _prompt_form(approval: Approval) -> Form:
-    deny = Button("deny", say("button.deny"), {"claim": approval.claim}, style="destructive", sends_inputs=True)
+def _prompt_form(case: Case, approval: Approval) -> Form:
+    claim = {"claim": approval.claim}
+    deny = Button("deny", say("button.deny"), claim, style="destructive", sends_inputs=True)
     if approval.purpose is ApprovalPurpose.OVERRIDE:
         # The reason is required here, and a refusal must not hang on it.
         return Form((_override_reason(),), None, (_override_button(approval.claim), replace(deny, sends_inputs=False)))
-    approve = Button("approve", say("button.approve"), {"claim": approval.claim}, style="positive")
+    if approval.purpose is ApprovalPurpose.UNDO:
+        reason = Field("reason", say("deny.reason.label"), say("deny.reason.placeholder"))
+        return Form((reason,), None, (Button("approve", say("button.undo"), claim, style="positive"), deny))
+    boxes = _boxes(case)
+    approve = Button(
+        "approve", say("button.approve"), {**claim, **({"boxes": "yes"} if boxes else {})}, "positive", True
+    )
+    rehearse = Button("dry_run", say("button.dry_run"), {"case": case.case_id, **claim})
+    if case.needs_reason(approval):
+        return Form((_little_read_reason(),), boxes, (approve, replace(deny, sends_inputs=False), rehearse))
     reason = Field("reason", say("deny.reason.label"), say("deny.reason.placeholder"))
-    return Form((reason,), None, (approve, deny))
+    return Form((reason,), boxes, (approve, deny, rehearse))
+
+
+def _little_read_reason() -> Field:
+    return Field(
+        input_id="reason",
+        label=say("little_read.reason.label"),
+        placeholder=say("little_read.reason.placeholder"),
+        required=True,
+        error=say("override.reason.error"),
+    )
+
+
+def _boxes(case: Case) -> Choices | None:
+    """A box for each action that may be left out. With very many there are none, and the plan is taken as it is."""
+    optional = [a for a in case.actions if a.optional and a.state is ActionState.PROPOSED]
+    if not optional or len(optional) > MAX_BOXES:
+        return None
+    return Choices(
+        input_id="actions",
+        label=say("approval_prompt.boxes"),
+        choices=tuple(Choice(action.action_id, _action_label(action)) for action in optional),
+        error=say("tick.error"),
+        several=True,
+        selected=tuple(action.action_id for action in optional if action.ticked),
+        required=False,
+    )
+
+
+def _afterwards_form(case: Case, approval: Approval) -> Form | None:
+    """What the one who approved may do next: let the owner back in, once the attacker is out."""
+    granted = approval.state is ApprovalState.GRANTED and approval.purpose is ApprovalPurpose.REMEDIATION
+    if not granted or not case.is_secured:
+        return None
+    return Form(buttons=(Button("access_pass", say("button.access_pass"), {"case": case.case_id}),))
 
 
 def _notification(case: Case, approval: Approval) -> Text:
     headline = _prompt_headline(case, approval)
-    if approval.state is not ApprovalState.PENDING or case.verdict is None:
+    undo = approval.purpose is ApprovalPurpose.UNDO
+    if approval.state is not ApprovalState.PENDING or case.verdict is None or undo:
         return headline
-    verdict = _verdict(case.verdict)
+    verdict = _verdict(case)
+    assert verdict is not None, "a question is only asked with a verdict"
     return say(
         "approval_prompt.notification",
         headline=headline,
         verdict=verdict.label,
         completeness=verdict.completeness,
         until=approval.expires_at,
+    )
+
+
+# --- a check: step 1 alone ---
+
+
+def check(case: Case) -> ChecklistView:
+    """What is known of an account that somebody asked about; no case, so nothing to press."""
+    done = case.verdict is not None
+    verdict = _verdict(case, limit=MAX_REASONS)
+    step = Step(
+        title=say("check.title"),
+        mark=faces.step_mark(StepState.DONE if done else StepState.RUNNING),
+        verdict=verdict,
+        groups=_groups((None, _signal_lines(case))),
+    )
+    account = (say("fact.account", upn=case.subject.upn),) if case.subject else ()
+    asked = say("check.asked", by=case.requester.name, at=case.opened_at)
+    return ChecklistView(
+        headline=say("check.headline.done" if done else "check.headline.running", who=_who(case)),
+        tone=verdict.tone if verdict else Tone.ACCENT,
+        needed=(say("check.done" if done else "check.running", who=_who(case), query=case.query),),
+        facts=(*account, *_subject_facts(case.subject), *_block_facts(case.block), asked),
+        steps=(step,),
+    )
+
+
+# --- for one pair of eyes, and before anything is done ---
+
+
+def access_pass(case: Case, value: str, valid_until: datetime | None) -> AccessPassView:
+    """The pass, for the approver who asked for it. The card is an answer to a click and is never posted."""
+    until = (say("access_pass.valid_until", at=valid_until),) if valid_until else ()
+    return AccessPassView(
+        headline=say("access_pass.headline", who=_who(case)),
+        tone=Tone.WARNING,
+        value=value,
+        lines=(say("access_pass.once"), *until, say("access_pass.how")),
+    )
+
+
+def dry_run(case: Case, calls: Sequence[tuple[str, tuple[str, ...], Text | None]]) -> DryRunView:
+    """Action id, the exact lines of its call, and a note where there is no call."""
+    named = {action.action_id: action for action in case.actions}
+    return DryRunView(
+        headline=say("dry_run.headline", who=_who(case)),
+        tone=Tone.NEUTRAL,
+        intro=say("dry_run.intro" if calls else "dry_run.nothing", case=case.case_id),
+        calls=tuple(Call(_action_label(named[action_id]), exact, note) for action_id, exact, note in calls),
     )
 
 
@@ -663,7 +854,21 @@ def more_line(hidden: int) -> Line:
     return Line(Mark("⋯", say("word.not_shown")), say("word.others", n=hidden))
 
 
-_COMMANDS = ("unblock", "status", "cases", "case", "cancel", "help", "approvals_here", "alerts_here")
+_COMMANDS = (
+    "unblock",
+    "check",
+    "status",
+    "cases",
+    "case",
+    "cancel",
+    "report",
+    "dry_run",
+    "undo",
+    "access_pass",
+    "help",
+    "approvals_here",
+    "alerts_here",
+)
 
 
 def help_card(may_request: bool) -> HelpView:

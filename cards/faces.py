@@ -23,12 +23,28 @@ from services.cases import (
 SIGNALS = (
     "restricted_entry",
     "risk_state",
+    "alerts",
     "sign_ins",
+    "sign_ins_background",
+    "shared_address",
     "inbox_rules",
     "forwarding",
+    "delegates",
+    "mailbox_audit",
     "oauth_grants",
+    "app_assignments",
     "auth_methods",
+    "devices",
+    "mobile_devices",
+    "legacy_protocols",
+    "admin_roles",
+    "profile_changes",
     "password_age",
+    "sent_mail",
+    "sent_copies",
+    "scam_text",
+    "deleted_mail",
+    "signature",
 )
 
 

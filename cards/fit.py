@@ -11,7 +11,18 @@ from dataclasses import dataclass, replace
 
 from cards.compose import more_line
 from cards.language import MAX_VALUE_LENGTH
-from cards.views import ApprovalView, CaseListView, ChecklistView, Group, Line, NoticeView, Step, View
+from cards.views import (
+    ApprovalView,
+    Call,
+    CaseListView,
+    ChecklistView,
+    DryRunView,
+    Group,
+    Line,
+    NoticeView,
+    Step,
+    View,
+)
 from services.cases import Text, say
 
 
@@ -74,11 +85,20 @@ def _notice(view: NoticeView, limits: Limits) -> View:
     return replace(view, body=view.body[: limits.texts])
 
 
+def _dry_run(view: DryRunView, limits: Limits) -> View:
+    """Calls are shown whole or not at all: half a call is none."""
+    shown = view.calls[: limits.lines]
+    hidden = len(view.calls) - len(shown)
+    more = (Call(say("word.others", n=hidden)),) if hidden else ()
+    return replace(view, calls=(*shown, *more))
+
+
 _REDUCERS: dict[type[View], Callable[..., View]] = {
     ChecklistView: _checklist,
     ApprovalView: _approval,
     CaseListView: _case_list,
     NoticeView: _notice,
+    DryRunView: _dry_run,
 }
 
 

@@ -26,8 +26,9 @@ from services.cases import Moment, Text
 from services.errors import BotError
 
 LOCALES = Path(__file__).parent / "locales"
-#: One file for the words of the cards, one for the words that services put into what they report.
-DOMAINS = ("cards", "services", "replies")
+#: One file for the words of the cards, one for short answers, and those that services put into what they report: about
+#: what the signals found, about the actions, and the rest.
+DOMAINS = ("cards", "services", "signals", "actions", "replies")
 #: The language of last resort; every key exists in it.
 DEFAULT_LANGUAGE = "en"
 #: The longest value shown, in characters; what is cut ends in an ellipsis.
@@ -194,13 +195,16 @@ class Words:
     Texts in one language.
 
     With `strict`, a missing key or parameter raises MissingText; without, the English text is taken, then the key, so
-    that a card appears in any case. `longest` is the length that a value is cut to.
+    that a card appears in any case. `longest` is the length that a value is cut to, `most` how much of a list is told.
     """
 
-    def __init__(self, language: str, *, strict: bool = False, longest: int = MAX_VALUE_LENGTH) -> None:
+    def __init__(
+        self, language: str, *, strict: bool = False, longest: int = MAX_VALUE_LENGTH, most: int = MAX_LIST_LENGTH
+    ) -> None:
         self.language = language if language in _known_languages() else DEFAULT_LANGUAGE
         self._strict = strict
         self._longest = longest
+        self._most = most
 
     def t(self, text: Text | str, **params: Any) -> str:
         """The text for an Adaptive Card: every value in it is shown as text, see `card_text`."""
@@ -243,7 +247,7 @@ class Words:
         return "–" if value is None else clean(str(value), self._longest)
 
     def _list(self, values: list[Any] | tuple[Any, ...], clean: Callable[[str, int], str]) -> str:
-        shown = [self._value(value, clean) for value in values[:MAX_LIST_LENGTH]]
+        shown = [self._value(value, clean) for value in values[: self._most]]
         if hidden := len(values) - len(shown):
             shown.append(self._say("word.others", {"n": hidden}, clean))
         return format_list(shown, locale=_locale(self.language)) if shown else "–"

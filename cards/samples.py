@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from cards import compose
+from cards import compose, faces
 from cards.views import Tone, View
 from services.cases import (
     Action,
@@ -24,6 +24,7 @@ from services.cases import (
     Impact,
     PreventionItem,
     PreventionState,
+    ScorePart,
     SignalState,
     Subject,
     Text,
@@ -76,8 +77,9 @@ def _finding(signal_id: str, state: SignalState, summary: Text, *evidence: Text,
 
 def _compromised_findings() -> tuple[Finding, ...]:
     found, clear, unknown = SignalState.FOUND, SignalState.CLEAR, SignalState.UNKNOWN
+    limit = say("finding.restricted_entry.limit", external=2871, internal=14)
     return (
-        _finding("restricted_entry", found, say("finding.restricted_entry.limit", external=2871, internal=14)),
+        _finding("restricted_entry", found, limit, weight=5),
         _finding(
             "risk_state",
             unknown,
@@ -90,6 +92,7 @@ def _compromised_findings() -> tuple[Finding, ...]:
             say("finding.sign_ins.unusual", n=3, countries=["Nigeria", "Vietnam"]),
             _sign_in(95, "102.89.33.10", "NG"),
             _sign_in(92, "14.161.7.8", "VN"),
+            weight=40,
         ),
         _finding(
             "inbox_rules",
@@ -97,6 +100,7 @@ def _compromised_findings() -> tuple[Finding, ...]:
             say("finding.inbox_rules.suspicious", n=2),
             _rule(".", say("finding.inbox_rules.forwards_to", targets=["jane.d0e@outlook.example"])),
             _rule("xx", say("finding.inbox_rules.moves_to", folder="RSS Subscriptions")),
+            weight=60,
         ),
         _finding("forwarding", clear, say("finding.forwarding.none")),
         _finding(
@@ -105,10 +109,17 @@ def _compromised_findings() -> tuple[Finding, ...]:
             say("finding.oauth_grants.risky", n=1),
             say("finding.oauth_grants.detail", app="PDF Viewer Pro", permissions=["Mail.ReadWrite", "Mail.Send"]),
             say("finding.oauth_grants.unverified", app="PDF Viewer Pro"),
+            weight=40,
         ),
-        _finding("auth_methods", found, say("finding.auth_methods.added", n=1, at=NOW - timedelta(minutes=88))),
+        _finding(
+            "auth_methods", found, say("finding.auth_methods.added", n=1, at=NOW - timedelta(minutes=88)), weight=25
+        ),
         _finding("password_age", clear, say("finding.password_age.days", n=412)),
     )
+
+
+def _method_added() -> Text:
+    return say("finding.auth_methods.added", n=1, at=NOW - timedelta(minutes=88))
 
 
 def _rule(name: str, does: Text) -> Text:
@@ -120,19 +131,23 @@ def _sign_in(minutes_ago: int, ip: str, country: str) -> Text:
     return say("finding.sign_ins.detail", at=at, ip=ip, country=country, app="Outlook on the web")
 
 
-def _compromised_verdict(findings: tuple[Finding, ...]) -> Verdict:
-    return Verdict(
-        label=VerdictLabel.COMPROMISED,
-        score=85,
-        completeness=0.87,
-        checked=7,
-        total=8,
-        reasons=tuple(finding.summary for finding in findings if finding.state is SignalState.FOUND),
-        missing=("risk_state",),
-    )
+def _compromised_verdict(findings: tuple[Finding, ...], **more: object) -> Verdict:
+    found = sorted((f for f in findings if f.state is SignalState.FOUND), key=lambda f: -f.weight)
+    filled = {
+        "score": sum(finding.weight for finding in found),
+        "completeness": 0.93,
+        "checked": 23,
+        "total": 24,
+        "reasons": tuple(finding.summary for finding in found),
+        "missing": ("risk_state",),
+        "breakdown": tuple(ScorePart(signal_id=f.signal_id, points=f.weight, weight=60) for f in found),
+        "compromised_from": 60,
+    }
+    return Verdict(label=VerdictLabel.COMPROMISED, **{**filled, **more})
 
 
 def _containment() -> tuple[Action, ...]:
+    left_open = {"optional": True, "reversible": True}
     return (
         _action("a1", ActionKind.REVOKE_SESSIONS, JANE.upn, Impact.MEDIUM),
         _action("a2", ActionKind.RESET_PASSWORD, JANE.upn, Impact.HIGH),
@@ -141,11 +156,11 @@ def _containment() -> tuple[Action, ...]:
             ActionKind.DISABLE_RULE,
             ".",
             Impact.LOW,
-            reversible=True,
             warning=say("action.disable_rule.client_rules"),
+            **left_open,
         ),
-        _action("a4", ActionKind.DISABLE_RULE, "xx", Impact.LOW, reversible=True),
-        _action("a5", ActionKind.REVOKE_GRANT, "PDF Viewer Pro", Impact.MEDIUM),
+        _action("a4", ActionKind.DISABLE_RULE, "xx", Impact.LOW, **left_open),
+        _action("a5", ActionKind.REVOKE_GRANT, "PDF Viewer Pro", Impact.MEDIUM, **left_open),
     )
 
 
@@ -266,8 +281,9 @@ def sample_cases() -> dict[str, Case]:
     return {
         "identifying": _case(CaseState.IDENTIFYING),
         "choosing": _case(CaseState.CHOOSING, candidates=_JANES),
-        "investigating": _known(CaseState.INVESTIGATING, findings=_compromised_findings()[:4]),
+        "investigating": _known(CaseState.INVESTIGATING, findings=_compromised_findings()[:4], reading_since=NOW),
         "awaiting_approval": _judged(CaseState.AWAITING_APPROVAL),
+        "awaiting_approval_pending": _still_reading(),
         "awaiting_approval_no_evidence": _no_evidence(),
         "containing": _acting(CaseState.CONTAINING, proven, running, *(proposed,) * 4),
         "locked": _locked(),
@@ -278,6 +294,8 @@ def sample_cases() -> dict[str, Case]:
         ),
         "unblocked_ticked": _acting(CaseState.UNBLOCKED, *_ALL_PROVEN, prevention=_prevention(ticked=True)),
         "unblocked_overridden": _overridden(),
+        "unblocked_found_late": _acting(CaseState.UNBLOCKED, *_ALL_PROVEN, found_late=("deleted_mail",)),
+        "unblocked_put_back": _put_back(),
         "not_unblocked": _acting(
             CaseState.NOT_UNBLOCKED,
             *(*(proven,) * 5, ActionState.FAILED),
@@ -310,7 +328,15 @@ def _no_evidence() -> Case:
         _finding("auth_methods", clear, say("finding.auth_methods.clear")),
         _finding("password_age", clear, say("finding.password_age.days", n=1)),
     )
-    verdict = Verdict(label=VerdictLabel.NO_EVIDENCE, score=5, completeness=0.4, checked=4, total=8, missing=unread)
+    verdict = Verdict(
+        label=VerdictLabel.NO_EVIDENCE,
+        score=5,
+        completeness=0.4,
+        checked=9,
+        total=24,
+        missing=unread,
+        low_completeness=True,
+    )
     actions = (_unblock(),)
     return _known(
         CaseState.AWAITING_APPROVAL,
@@ -319,6 +345,32 @@ def _no_evidence() -> Case:
         actions=actions,
         approvals=(_approval(actions),),
     )
+
+
+def _still_reading() -> Case:
+    """The question is there although two slow sources have not answered yet."""
+    pending, findings = ("deleted_mail", "mailbox_audit"), _compromised_findings()
+    verdict = _compromised_verdict(findings, checked=21, missing=("risk_state", *pending), pending=pending)
+    read = {*faces.SIGNALS} - {"risk_state", *pending} - {finding.signal_id for finding in findings}
+    others = (_finding(s, SignalState.CLEAR, say("finding.forwarding.none")) for s in sorted(read))
+    return _judged(CaseState.AWAITING_APPROVAL, findings=(*findings, *others), verdict=verdict, reading_since=NOW)
+
+
+def _put_back() -> Case:
+    """Two rules were put back, one of them in vain."""
+    case = _acting(CaseState.UNBLOCKED, *_ALL_PROVEN, prevention=_prevention())
+    ends = {"a3": (ActionState.FAILED, "undo.failed.changed_since"), "a4": (ActionState.PROVEN, None)}
+    for action in case.actions_of(ends):
+        state, outcome = ends[action.action_id]
+        undone = {"undo_state": state, "undo_outcome": say(outcome) if outcome else None}
+        case = case.with_action(action.model_copy(update=undone))
+    return case
+
+
+def _undo_prompt() -> View:
+    case = _acting(CaseState.UNBLOCKED, *_ALL_PROVEN, prevention=_prevention())
+    asked = {"purpose": ApprovalPurpose.UNDO, "about": ("a3", "a4"), "asked_by": _LEE, "prompt_id": "p3"}
+    return compose.approval_prompt(case, _approval(case.actions, **asked))
 
 
 def _locked() -> Case:
@@ -359,7 +411,7 @@ def hostile_case() -> Case:
         for signal_id in ("restricted_entry", "sign_ins", "inbox_rules", "forwarding", "oauth_grants")
     )
     actions = (
-        *(_action(f"a{n}", ActionKind.DISABLE_RULE, f"{_HOSTILE} {n}", Impact.LOW) for n in range(60)),
+        *(_action(f"a{n}", ActionKind.DISABLE_RULE, f"{_HOSTILE} {n}", Impact.LOW, optional=n < 20) for n in range(60)),
         _unblock(),
     )
     return _judged(
@@ -400,6 +452,8 @@ def _prompts() -> dict[str, View]:
     return {
         "approval_prompt_pending": compose.approval_prompt(asked, pending),
         "approval_prompt_no_evidence": _first_prompt(_no_evidence()),
+        "approval_prompt_still_reading": _first_prompt(_still_reading()),
+        "approval_prompt_undo": _undo_prompt(),
         "approval_prompt_synced": compose.approval_prompt(_synced(), pending),
         "approval_prompt_override": _override_prompt(),
         "approval_prompt_hostile": _first_prompt(hostile_case()),
@@ -443,6 +497,17 @@ def _override_prompt() -> View:
     return compose.approval_prompt(locked, locked.pending_approval)
 
 
+def _calls() -> tuple[tuple[str, tuple[str, ...], Text | None], ...]:
+    body = '{"passwordProfile": {"forceChangePasswordNextSignIn": true, "password": "(random)"}}'
+    cmdlet = "Disable-InboxRule -Mailbox jane@contoso.com -Identity 5134 -Confirm:$false -Force"
+    user = f"/v1.0/users/{JANE.user_oid}"
+    return (
+        ("a1", (f"POST {user}/revokeSignInSessions", "{}"), None),
+        ("a2", (f"PATCH {user}", body), None),
+        ("a3", (f"POST {cmdlet}",), None),
+    )
+
+
 def _small_cards() -> dict[str, View]:
     cases = sample_cases()
     many = tuple(
@@ -452,6 +517,11 @@ def _small_cards() -> dict[str, View]:
     listed = [cases[name] for name in ("awaiting_approval", "containing", "locked", "choosing", "unblocked")]
     crowd = cases["choosing"].model_copy(update={"candidates": many})
     return {
+        "check_running": compose.check(cases["investigating"].model_copy(update={"case_id": ""})),
+        "check_done": compose.check(cases["awaiting_approval"].model_copy(update={"case_id": ""})),
+        "access_pass": compose.access_pass(cases["unblocked"], "Zr7%kQ2u", NOW + timedelta(hours=1)),
+        "dry_run": compose.dry_run(cases["awaiting_approval"], _calls()),
+        "dry_run_nothing": compose.dry_run(cases["investigating"], ()),
         "choose_account": compose.choose_account(cases["choosing"]),
         "choose_account_many": compose.choose_account(crowd),
         "choose_account_refused": compose.refusal(say("error.not_allowed"), compose.choose_account(cases["choosing"])),

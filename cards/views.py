@@ -78,6 +78,15 @@ class Choices:
     choices: tuple[Choice, ...]
     error: Text
     several: bool = False
+    #: What is chosen from the beginning.
+    selected: tuple[str, ...] = ()
+    #: Whether something has to be chosen.
+    required: bool = True
+
+    @property
+    def value(self) -> str:
+        """What is chosen from the beginning, as a card says it."""
+        return ",".join(self.selected)
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,11 @@ class VerdictPart:
     completeness: Text
     #: Said in words when so little could be read that the verdict may be wrong.
     caution: Text | None = None
+    #: What is still being read, so that the verdict may change.
+    pending: Text | None = None
     reasons: tuple[Text, ...] = ()
+    #: The sum behind the label.
+    score: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -221,6 +234,37 @@ class CaseListView(View):
 
     lines: tuple[Line, ...]
     hint: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessPassView(View):
+    """A Temporary Access Pass, for one reader, once."""
+
+    template: ClassVar[str] = "access_pass"
+
+    #: The pass itself. It is in no other view and in no text.
+    value: str
+    lines: tuple[Text, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a dry run: what it is for, and exactly what would be sent, or why nothing would be."""
+
+    title: Text
+    #: Method and address, then the body: shown letter by letter, never as Markdown.
+    exact: tuple[str, ...] = ()
+    note: Text | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRunView(View):
+    """The exact calls of a plan, none of which was made."""
+
+    template: ClassVar[str] = "dry_run"
+
+    intro: Text
+    calls: tuple[Call, ...]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from datetime import datetime, timedelta
 from services.access import Access
 from services.audit import NewEntry, Tag, note
 from services.cases import (
+    Action,
+    ActionState,
     Actor,
     Approval,
     ApprovalPurpose,
@@ -24,8 +26,9 @@ from services.cases import (
     CaseState,
     plan_hash,
     say,
+    undo_hash,
 )
-from services.errors import AlreadyDecided, BadInput, NotAllowed, PromptOutdated
+from services.errors import AlreadyDecided, BadInput, NotAllowed, PlanChanged, PromptOutdated
 from services.ports import Clock
 from services.store import Store
 
@@ -41,6 +44,8 @@ class DecideApproval:
     by: Actor
     granted: bool
     reason: str = ""
+    #: Ids of the actions that were left ticked; None for a decision that shows no boxes, which takes the plan as it is.
+    ticked: tuple[str, ...] | None = None
 
 
 def new_approval(case: Case, purpose: ApprovalPurpose, *, at: datetime, wait: timedelta) -> Approval:
@@ -54,6 +59,14 @@ def new_approval(case: Case, purpose: ApprovalPurpose, *, at: datetime, wait: ti
         asked_at=at,
         expires_at=at + wait,
     )
+
+
+def new_undo(case: Case, actions: tuple[Action, ...], by: Actor, *, at: datetime, wait: timedelta) -> Approval:
+    """A prompt for taking back exactly these actions."""
+    prompt = new_approval(case, ApprovalPurpose.UNDO, at=at, wait=wait)
+    about = tuple(action.action_id for action in actions)
+    asked = {"about": about, "asked_by": by, "plan_hash": undo_hash(case.actions_of(about))}
+    return prompt.model_copy(update=asked)
 
 
 class Approvals:
@@ -78,6 +91,7 @@ class Approvals:
         case, prompt = await self.prompt_of(order.claim)
         try:
             await self._access.check_approver(order.by, case)
+            _check_not_asker(order, prompt)
             _check_second_person(order, case, prompt)
         except NotAllowed as refusal:
             details = {"prompt_id": prompt.prompt_id, "reason": refusal.reason, "granted": order.granted}
@@ -88,7 +102,12 @@ class Approvals:
 
 
 def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) -> tuple[Case, list[NewEntry]]:
-    """The case with the decision in it. Pure; raises AlreadyDecided, PromptOutdated, BadInput (override, no reason)."""
+    """
+    The case with the decision in it. Pure.
+
+    Raises AlreadyDecided, PromptOutdated, BadInput: no reason where one is needed (an override, or a plan that rests on
+    too little that could be read), or a box that is not on the card.
+    """
     prompt = next(a for a in case.approvals if a.prompt_id == prompt_id)
     wanted = ApprovalState.GRANTED if order.granted else ApprovalState.DENIED
     if prompt.state is wanted and prompt.decided_by is not None and prompt.decided_by.user_oid == order.by.user_oid:
@@ -97,25 +116,71 @@ def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) ->
         raise AlreadyDecided(case_id=case.case_id)
     if prompt.state is not ApprovalState.PENDING or prompt.expires_at <= now:
         raise PromptOutdated(case_id=case.case_id)
-    if prompt.plan_hash != plan_hash(case.actions):
+    if prompt.plan_hash != _hash_now(case, prompt):
         raise PromptOutdated(case_id=case.case_id)
     reason = order.reason.strip()[:MAX_REASON_LENGTH]
-    if prompt.purpose is ApprovalPurpose.OVERRIDE and order.granted and not reason:
+    if order.granted and not reason and case.needs_reason(prompt):
         raise BadInput(what="reason")
     settled = prompt.model_copy(update={"state": wanted, "decided_by": order.by, "decided_at": now, "reason": reason})
+    left_out: tuple[str, ...] = ()
+    if order.granted:
+        case, settled, left_out = _agreed(case, settled, order)
     entry = note(
         _tag(prompt.purpose, order.granted),
         case.case_id,
         order.by,
         prompt_id=prompt_id,
+        purpose=prompt.purpose.value,
         plan_hash=prompt.plan_hash,
+        approved=list(settled.approved),
+        approved_hash=settled.approved_hash,
+        left_out=list(left_out),
         reason=reason,
     )
     return _moved(case.with_approval(settled), prompt.purpose, order, reason, now), [entry]
 
 
+def _hash_now(case: Case, prompt: Approval) -> str:
+    if prompt.purpose is ApprovalPurpose.UNDO:
+        return undo_hash(case.actions_of(prompt.about))
+    return plan_hash(case.actions)
+
+
+def _agreed(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Case, Approval, tuple[str, ...]]:
+    """Case and prompt with what was agreed to, and the ids of the actions that were left out."""
+    if prompt.purpose is ApprovalPurpose.UNDO:
+        return case, prompt.model_copy(update={"approved": prompt.about, "approved_hash": prompt.plan_hash}), ()
+    left_out = _left_out(case, order) if prompt.purpose is ApprovalPurpose.REMEDIATION else ()
+    for action in case.actions_of(left_out):
+        skipped = {"state": ActionState.SKIPPED, "outcome": say("action.left_out", by=order.by.name)}
+        case = case.with_action(action.model_copy(update=skipped))
+    approved = tuple(action for action in case.actions if action.state is not ActionState.SKIPPED)
+    agreed = {"approved": tuple(a.action_id for a in approved), "approved_hash": plan_hash(approved)}
+    return case, prompt.model_copy(update=agreed), left_out
+
+
+def _left_out(case: Case, order: DecideApproval) -> tuple[str, ...]:
+    """Only what may be left out can be; an id that is not on the card comes from another card."""
+    open_to_choice = [a for a in case.actions if a.optional and a.state is ActionState.PROPOSED]
+    if order.ticked is None:
+        return tuple(a.action_id for a in open_to_choice if not a.ticked)
+    if strange := set(order.ticked) - {a.action_id for a in open_to_choice}:
+        raise BadInput(what=", ".join(sorted(strange)))
+    return tuple(a.action_id for a in open_to_choice if a.action_id not in order.ticked)
+
+
+def check_still_approved(case: Case) -> None:
+    """What runs is what was approved, to the letter. Raises PlanChanged when the stored plan is another one."""
+    granted = [a for a in case.approvals if a.purpose is ApprovalPurpose.REMEDIATION]
+    last = next((a for a in reversed(granted) if a.state is ApprovalState.GRANTED), None)
+    if last is None or (last.approved_hash and plan_hash(case.actions_of(last.approved)) != last.approved_hash):
+        raise PlanChanged(case_id=case.case_id)
+
+
 def _moved(case: Case, purpose: ApprovalPurpose, order: DecideApproval, reason: str, now: datetime) -> Case:
-    """Where the decision takes the case. A refused override leaves the lock as it was."""
+    """Where the decision takes the case. A refused override leaves the lock as it was, an undo the case."""
+    if purpose is ApprovalPurpose.UNDO:
+        return case
     if purpose is ApprovalPurpose.OVERRIDE:
         return case.moved(CaseState.UNBLOCKING, now, outcome=None) if order.granted else case
     if order.granted:
@@ -132,6 +197,11 @@ def _tag(purpose: ApprovalPurpose, granted: bool) -> Tag:
     if not granted:
         return Tag.APPROVAL_DENIED
     return Tag.CASE_OVERRIDDEN if purpose is ApprovalPurpose.OVERRIDE else Tag.APPROVAL_GRANTED
+
+
+def _check_not_asker(order: DecideApproval, prompt: Approval) -> None:
+    if prompt.asked_by is not None and prompt.asked_by.user_oid.casefold() == order.by.user_oid.casefold():
+        raise NotAllowed("own_request")
 
 
 def _check_second_person(order: DecideApproval, case: Case, prompt: Approval) -> None:

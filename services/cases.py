@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Union
@@ -82,6 +82,12 @@ class Subject(Value):
     department: str | None = None
     password_changed_at: datetime | None = None
     sessions_valid_from: datetime | None = None
+    #: UserMailbox, SharedMailbox, ... as Exchange calls it; None when it was not asked, or there is no mailbox.
+    mailbox_type: str | None = None
+
+    @property
+    def is_shared_mailbox(self) -> bool:
+        return (self.mailbox_type or "").casefold() == "sharedmailbox"
 
 
 class BlockKind(StrEnum):
@@ -152,6 +158,14 @@ class VerdictLabel(StrEnum):
     NO_EVIDENCE = "no_evidence"
 
 
+class ScorePart(Value):
+    """What one signal has added to the score, and the most that it could have added."""
+
+    signal_id: str
+    points: int
+    weight: int
+
+
 class Verdict(Value):
     """The conclusion from all findings, with its breakdown and with how much could be read."""
 
@@ -164,6 +178,14 @@ class Verdict(Value):
     reasons: tuple[Text, ...] = ()
     #: Signals that could not be read, by name, for the approver to know.
     missing: tuple[str, ...] = ()
+    #: Those of them that are still being read, so that the verdict may yet change.
+    pending: tuple[str, ...] = ()
+    #: How the score came about, the heaviest first.
+    breakdown: tuple[ScorePart, ...] = ()
+    #: From which score on it would be "compromised", for the reader of the breakdown.
+    compromised_from: int = 0
+    #: So little could be read that the approver has to say why it is enough.
+    low_completeness: bool = False
 
 
 # --- what is done ----------------------------------------------------------------------------------------------------
@@ -172,12 +194,19 @@ class Verdict(Value):
 class ActionKind(StrEnum):
     """The changes that the bot can make, in the order in which it makes them: the attacker out first, unblock last."""
 
+    BLOCK_SIGN_IN = "block_sign_in"
     REVOKE_SESSIONS = "revoke_sessions"
     RESET_PASSWORD = "reset_password"
     RESET_PASSWORD_ON_PREMISES = "reset_password_on_premises"
+    REMOVE_AUTH_METHOD = "remove_auth_method"
+    REMOVE_ROLE = "remove_role"
     DISABLE_RULE = "disable_rule"
     CLEAR_FORWARDING = "clear_forwarding"
     REVOKE_GRANT = "revoke_grant"
+    REMOVE_APP_ASSIGNMENT = "remove_app_assignment"
+    REMOVE_DELEGATE = "remove_delegate"
+    DISABLE_PROTOCOLS = "disable_protocols"
+    CONFIRM_COMPROMISED = "confirm_compromised"
     UNBLOCK = "unblock"
 
 
@@ -211,6 +240,9 @@ class Action(Value):
     target_name: str = ""
     impact: Impact = Impact.MEDIUM
     reversible: bool = False
+    #: Whether the approver may leave it out, and whether it is in unless they do.
+    optional: bool = False
+    ticked: bool = True
     state: ActionState = ActionState.PROPOSED
     #: A warning that the approver must see, such as what else the change does.
     warning: Text | None = None
@@ -219,6 +251,20 @@ class Action(Value):
     #: What was there before, to be put back by `undo`.
     before: dict[str, Any] | None = None
     done_at: datetime | None = None
+    #: How far it is with being taken back; None while nobody asked for that.
+    undo_state: ActionState | None = None
+    undo_outcome: Text | None = None
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether what was there before is known, and has not been put back yet."""
+        done = self.state in (ActionState.PROVEN, ActionState.DONE, ActionState.FAILED)
+        return self.reversible and self.before is not None and done and self.undo_state is not ActionState.PROVEN
+
+    @property
+    def is_settled(self) -> bool:
+        """Proven, or left out by the approver."""
+        return self.state in (ActionState.PROVEN, ActionState.SKIPPED)
 
 
 def plan_hash(actions: tuple[Action, ...]) -> str:
@@ -227,9 +273,16 @@ def plan_hash(actions: tuple[Action, ...]) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def undo_hash(actions: tuple[Action, ...]) -> str:
+    """SHA-256 (hex) over the actions to take back and what each would put back."""
+    plan = [(action.action_id, action.kind.value, action.target, action.before) for action in actions]
+    return hashlib.sha256(json.dumps(plan, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 class ApprovalPurpose(StrEnum):
     REMEDIATION = "remediation"
     OVERRIDE = "override"  # unblock although containment is not proven
+    UNDO = "undo"  # put back what the containment has changed
 
 
 class ApprovalState(StrEnum):
@@ -252,9 +305,18 @@ class Approval(Value):
     state: ApprovalState = ApprovalState.PENDING
     asked_at: datetime
     expires_at: datetime
+    #: When it was put before people; None while it is only written down.
+    posted_at: datetime | None = None
     decided_by: Actor | None = None
     decided_at: datetime | None = None
     reason: str = ""
+    #: Who asked, when it was not the requester of the case.
+    asked_by: Actor | None = None
+    #: The actions that an undo is about.
+    about: tuple[str, ...] = ()
+    #: What was agreed to, when it was granted: the ids of the actions and the hash over exactly those.
+    approved: tuple[str, ...] = ()
+    approved_hash: str = ""
 
 
 class PreventionState(StrEnum):
@@ -321,7 +383,8 @@ _MOVES: Mapping[CaseState, set[CaseState]] = {
     },
     CaseState.INVESTIGATING: {CaseState.AWAITING_APPROVAL, CaseState.CANCELLED},
     CaseState.AWAITING_APPROVAL: {CaseState.CONTAINING, CaseState.DENIED, CaseState.EXPIRED, CaseState.CANCELLED},
-    CaseState.CONTAINING: {CaseState.UNBLOCKING, CaseState.LOCKED},
+    # Back to the question when something was found meanwhile that the approved plan does not have.
+    CaseState.CONTAINING: {CaseState.UNBLOCKING, CaseState.LOCKED, CaseState.AWAITING_APPROVAL},
     CaseState.LOCKED: {CaseState.UNBLOCKING, CaseState.EXPIRED, CaseState.CANCELLED},
     CaseState.UNBLOCKING: {CaseState.VERIFYING},
     CaseState.VERIFYING: {CaseState.UNBLOCKED, CaseState.UNBLOCKING},
@@ -335,6 +398,18 @@ TRANSITIONS: Mapping[CaseState, frozenset[CaseState]] = {
 OPEN_STATES = frozenset(state for state, moves in TRANSITIONS.items() if moves)
 #: States in which nothing was changed yet, so that the requester may call it off.
 CANCELLABLE_STATES = frozenset(state for state, moves in TRANSITIONS.items() if CaseState.CANCELLED in moves)
+
+
+_NOT_SECURED = frozenset(
+    {
+        CaseState.IDENTIFYING,
+        CaseState.CHOOSING,
+        CaseState.INVESTIGATING,
+        CaseState.AWAITING_APPROVAL,
+        CaseState.CONTAINING,
+        CaseState.LOCKED,
+    }
+)
 
 
 class Case(Value):
@@ -355,6 +430,11 @@ class Case(Value):
     candidates: tuple[Subject, ...] = ()
     block: Block | None = None
     findings: tuple[Finding, ...] = ()
+    #: While the signals are read, and when all of them had been; a slow one may come in after the verdict.
+    reading_since: datetime | None = None
+    reading_ended_at: datetime | None = None
+    #: Signals that showed something only after the plan was approved.
+    found_late: tuple[str, ...] = ()
     verdict: Verdict | None = None
     actions: tuple[Action, ...] = ()
     approvals: tuple[Approval, ...] = ()
@@ -372,6 +452,10 @@ class Case(Value):
     def pending_approval(self) -> Approval | None:
         return next((a for a in self.approvals if a.state is ApprovalState.PENDING), None)
 
+    def actions_of(self, action_ids: Collection[str]) -> tuple[Action, ...]:
+        """The actions with these ids, in the order of the plan."""
+        return tuple(action for action in self.actions if action.action_id in action_ids)
+
     @property
     def containment(self) -> tuple[Action, ...]:
         """Every action but the unblock itself."""
@@ -379,7 +463,20 @@ class Case(Value):
 
     @property
     def containment_proven(self) -> bool:
-        return all(action.state is ActionState.PROVEN for action in self.containment)
+        """Whether every action was proven by reading again, but for those that the approver left out."""
+        return all(action.is_settled for action in self.containment)
+
+    def needs_reason(self, prompt: Approval) -> bool:
+        """Whether saying yes takes a reason: for an override, and where little of the evidence could be read."""
+        if prompt.purpose is ApprovalPurpose.OVERRIDE:
+            return True
+        little = self.verdict is not None and self.verdict.low_completeness
+        return prompt.purpose is ApprovalPurpose.REMEDIATION and little
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether the attacker is out as far as was approved; earlier, a way in for the owner would help them too."""
+        return self.state not in _NOT_SECURED and bool(self.containment) and self.containment_proven
 
     def is_about(self, user_oid: str) -> bool:
         """Whether this person is the subject. Ids are the same in any case: directories spell them freely."""
@@ -405,8 +502,11 @@ class Case(Value):
         return self.model_copy(update={"actions": actions})
 
     def with_approval(self, approval: Approval) -> Case:
-        others = tuple(a for a in self.approvals if a.prompt_id != approval.prompt_id)
-        return self.model_copy(update={"approvals": (*others, approval)})
+        """This case with one prompt replaced, or added as the newest; the order is that in which they were asked."""
+        if all(a.prompt_id != approval.prompt_id for a in self.approvals):
+            return self.model_copy(update={"approvals": (*self.approvals, approval)})
+        replaced = (approval if a.prompt_id == approval.prompt_id else a for a in self.approvals)
+        return self.model_copy(update={"approvals": tuple(replaced)})
 
     def with_prevention(self, item: PreventionItem) -> Case:
         items = tuple(item if i.item_id == item.item_id else i for i in self.prevention)

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.access import Access
-from services.approvals import Approvals, DecideApproval, settled_without_decision
+from services.approvals import Approvals, DecideApproval, new_undo, settled_without_decision
 from services.audit import NewEntry, Tag, note
 from services.cases import (
     CANCELLABLE_STATES,
     Actor,
+    ApprovalPurpose,
     ApprovalState,
     Case,
     CaseState,
@@ -24,8 +26,9 @@ from services.cases import (
     Subject,
     say,
 )
-from services.errors import BadInput, NotAllowed, StaleVersion, WrongState
+from services.errors import BadInput, NotAllowed, NothingToUndo, StaleVersion, WrongState
 from services.identification import Identified, SenderList, SubjectDirectory, identify
+from services.judging import prompt_entry
 from services.ports import Clock, Notifier
 from services.remediation import Remediation
 from services.store import Store
@@ -36,6 +39,9 @@ _ID_LENGTH = 6
 
 #: The first card is to be there within a second.
 QUICK_CHECK_S = 0.5
+
+#: How long the question whether to take back stays open.
+UNDO_TIMEOUT = timedelta(hours=24)
 
 #: Names under which an admin's choices are kept.
 APPROVALS_CONVERSATION = "approvals_conversation"
@@ -57,6 +63,12 @@ class ChooseAccount:
 
 @dataclass(frozen=True)
 class CancelCase:
+    by: Actor
+    case_id: str
+
+
+@dataclass(frozen=True)
+class AskUndo:
     by: Actor
     case_id: str
 
@@ -173,6 +185,35 @@ class Casework:
         """Approve, deny or override. See `Approvals.decide` for what it raises."""
         case = await self._approvals.decide(order)
         await self._tell(case.case_id)
+        _, prompt = await self._approvals.prompt_of(order.claim)
+        if prompt.purpose is ApprovalPurpose.UNDO:
+            await self._remediation.tell_undo(case.case_id, prompt.prompt_id)
+        return case
+
+    async def ask_undo(self, order: AskUndo) -> Case:
+        """
+        Ask the on-call to put back what the containment of a finished case has changed. A question that is open stays.
+
+        Raises NotAllowed, WrongState while the case is open, NothingToUndo, CaseNotFound.
+        """
+        await self._only_requesters(order.by)
+        _not_the_subject(order.by, await self._store.case(order.case_id))
+
+        def ask(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.is_open:
+                raise WrongState(case_id=case.case_id, state=case.state.value)
+            if case.pending_approval is not None:
+                return case, []
+            undoable = tuple(action for action in case.actions if action.can_be_undone)
+            if not undoable:
+                raise NothingToUndo(case_id=case.case_id)
+            prompt = new_undo(case, undoable, order.by, at=self._clock.now(), wait=UNDO_TIMEOUT)
+            return case.with_approval(prompt), [prompt_entry(case, prompt)]
+
+        case = await self._changed(order.case_id, ask)
+        prompt = case.pending_approval
+        assert prompt is not None, "either it was open already or it was just asked"
+        await self._remediation.start_undo(case.case_id, prompt.prompt_id)
         return case
 
     async def cancel_case(self, order: CancelCase) -> Case:

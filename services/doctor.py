@@ -19,7 +19,7 @@ from cryptography import x509
 from services.casework import APPROVALS_CONVERSATION
 from services.clients.clouds import cloud_of, exchange_scope, graph_scope
 from services.clients.exchange_models import BlockedSender, InboxRule
-from services.clients.graph import Place, build
+from services.clients.graph_calls import Place, build
 from services.clients.graph_models import DirectoryUser
 from services.clients.http import Request, Response, Send, TokenSource
 from services.clients.tokens import read_certificate

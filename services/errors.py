@@ -9,6 +9,8 @@ BotError
     + CaseNotFound        no case, or none that is open, for what was named
     + WrongState          the case is not where this order makes sense
     + BadInput            a command or a card field that cannot be understood
+    + NothingToUndo       nothing was changed that could be put back
+    + NotHere             something for one person's eyes was asked for where others read along
   x ServiceError          somebody else's system; retried or shown as "could not be read", never raw
     + Throttled           asked to wait (retry_after_s, None when the service did not say)
     + Unavailable         no answer, a 5xx or a broken connection; it may have happened or not
@@ -18,6 +20,7 @@ BotError
     + Rejected            the service understood and said no
     + BrokenAnswer        an answer that we cannot read
   x SettingsError         at start-up only; names the setting
+  x PlanChanged           the stored plan is not the one that was approved; nothing of it runs
   x StoreError            the database
     + StaleVersion        the row has moved on since it was read
     + AuditBroken         the audit chain does not hold
@@ -95,6 +98,24 @@ class BadInput(UserError):
     """A command or a field of a card that cannot be understood."""
 
     key = "error.bad_input"
+
+
+class NothingToUndo(UserError):
+    """The case has changed nothing that could be put back, or has put it back already."""
+
+    key = "error.nothing_to_undo"
+
+
+class NotHere(UserError):
+    """Something that is for one person's eyes was asked for where others may read along."""
+
+    key = "error.not_here"
+
+
+class PlanChanged(BotError):
+    """The stored plan is not the one that somebody has approved, so nothing of it may run."""
+
+    key = "error.plan_changed"
 
 
 class ServiceError(BotError):

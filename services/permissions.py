@@ -72,9 +72,35 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
         essential=True,
     ),
     Permission(
+        "User.EnableDisableAccount.All",
+        "blocking sign-in while the account is looked into, if the approver ticks it",
+        "Sign-in stays open until sessions are ended and the password is reset; a person must block it.",
+        or_instead=("User.ReadWrite.All",),
+    ),
+    Permission(
+        "UserAuthenticationMethod.ReadWrite.All",
+        "removing sign-in methods that an attacker registered; a Temporary Access Pass for the owner",
+        "The attacker's methods stay until a person removes them, and the owner gets in by other ways.",
+    ),
+    Permission(
+        "RoleManagement.ReadWrite.Directory",
+        "taking away admin roles that the account got lately, and giving them back",
+        "Admin roles stay until a person takes them away.",
+    ),
+    Permission(
+        "AppRoleAssignment.ReadWrite.All",
+        "taking away apps that were given to the account, and giving them back",
+        "Such apps stay until a person takes them away.",
+    ),
+    Permission(
+        "IdentityRiskyUser.ReadWrite.All",
+        "telling Microsoft that the account is compromised (Entra ID P2)",
+        "Microsoft's own protection does not learn of it.",
+    ),
+    Permission(
         "Directory.Read.All",
-        "reading which apps may act for the account",
-        "Consents to apps cannot be read, so the verdict is less complete, and taking one away cannot be proven.",
+        "reading which apps and devices belong to the account",
+        "Apps and devices cannot be read, so the verdict is less complete, and taking an app away cannot be proven.",
         or_instead=("Directory.ReadWrite.All",),
     ),
     Permission(
@@ -93,6 +119,29 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
         "AuditLog.Read.All",
         "sign-ins (Entra ID P1), recent changes to the account, registration for multifactor authentication",
         "Sign-ins and changes cannot be read, so the verdict is less complete.",
+    ),
+    Permission(
+        "AuditLogsQuery-Exchange.Read.All",
+        "what was done in the mailbox: deleted messages, rules, rights of others",
+        "These changes cannot be read, so the verdict is less complete.",
+        or_instead=("AuditLogsQuery.Read.All",),
+    ),
+    Permission(
+        "ExchangeMessageTrace.Read.All",
+        "what the account has sent, by the message trace",
+        "What was sent cannot be read, so the verdict is less complete.",
+    ),
+    Permission(
+        "Mail.ReadBasic.All",
+        "subjects and recipients in Sent Items and Deleted Items, never the text of a message",
+        "These folders cannot be read, so the verdict is less complete.",
+        or_instead=("Mail.Read", "Mail.ReadWrite"),
+    ),
+    Permission(
+        "SecurityAlert.Read.All",
+        "alerts of Microsoft Defender about the account",
+        "Alerts cannot be read, so the verdict is less complete.",
+        or_instead=("SecurityAlert.ReadWrite.All",),
     ),
     Permission(
         "IdentityRiskyUser.Read.All",
@@ -142,8 +191,11 @@ EXCHANGE_PERMISSION = Permission(
 EXCHANGE_ROLE = Permission(
     "Exchange Administrator",
     "which cmdlets the app may run; instead of this Entra role, a role group of Exchange will do that holds the "
-    "cmdlets Get-/Remove-BlockedSenderAddress, Get-BlockedConnector, Get-/Disable-InboxRule, Get-/Set-Mailbox, "
-    "Get-HostedOutboundSpamFilterPolicy, Get-AdminAuditLogConfig, Get-OrganizationConfig",
+    "cmdlets Get-/Remove-BlockedSenderAddress, Get-BlockedConnector, Get-/Disable-/Enable-InboxRule, Get-/Set-Mailbox, "
+    "Get-/Set-CASMailbox, Get-/Add-/Remove-MailboxPermission, Get-/Add-/Remove-RecipientPermission, "
+    "Get-/Add-/Set-/Remove-MailboxFolderPermission, Get-MailboxFolderStatistics, Get-MobileDeviceStatistics, "
+    "Get-MailboxMessageConfiguration, Get-HostedOutboundSpamFilterPolicy, Get-AdminAuditLogConfig, "
+    "Get-OrganizationConfig",
     "Nothing can be unblocked. A reading role is not enough: it cannot even list inbox rules.",
     essential=True,
     resource="Entra role of the app",

@@ -21,7 +21,7 @@ from dbos import error as dbos_errors
 from sqlalchemy.exc import DBAPIError
 
 from services.access import Access
-from services.approvals import new_approval, settled_without_decision
+from services.approvals import check_still_approved, new_approval, settled_without_decision
 from services.audit import NewEntry, Tag, note
 from services.cases import (
     OPEN_STATES,
@@ -40,16 +40,19 @@ from services.cases import (
     Text,
     Verdict,
     say,
+    undo_hash,
 )
+from services.clients.exchange_models import Mailbox
 from services.clients.graph_models import DirectoryUser
-from services.errors import NotAllowed, ServiceError, StaleVersion
+from services.errors import NotAllowed, PlanChanged, ServiceError, StaleVersion
 from services.identification import Identified, SenderList, SubjectDirectory, identify, settled
-from services.ports import Clock, Notifier
+from services.judging import Judge
+from services.ports import Clock, Delivery, Notifier
 from services.store import Store
 from services.unblocking import (
     RestrictedList,
     Unblocking,
-    diagnose,
+    block_of,
     never_confirmed,
     unblock_action,
     why_nothing_to_do,
@@ -72,7 +75,8 @@ class Directory(SubjectDirectory, Protocol):
     async def get_user(self, id_or_upn: str) -> DirectoryUser: ...
 
 
-class Exchange(RestrictedList, SenderList, Protocol): ...
+class Exchange(RestrictedList, SenderList, Protocol):
+    async def mailbox(self, upn: str) -> Mailbox: ...
 
 
 class Investigation(Protocol):
@@ -81,6 +85,8 @@ class Investigation(Protocol):
 
 class Containment(Protocol):
     async def carry_out(self, case: Case, action: Action) -> Action: ...
+
+    async def undo(self, case: Case, action: Action) -> Action: ...
 
 
 class Prevention(Protocol):
@@ -94,6 +100,8 @@ class Timing:
     approval_wait: timedelta
     verify_interval_s: float
     verify_timeout_s: float
+    #: How long the verdict waits for slow signals.
+    reading_wait_s: float = 12.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,7 @@ class Remediation:
         self._tools = tools
         self._store = tools.store
         self._unblocking = Unblocking(tools.exchange, tools.clock)
+        self._judge = Judge(tools.decide, tools.propose, tools.timing.approval_wait)
         self._running: set[asyncio.Task[Any]] = set()
 
     # --- the job -----------------------------------------------------------------------------------------------------
@@ -129,7 +138,7 @@ class Remediation:
         """From the message to the proof; the state in which the case ended."""
         try:
             if await self._identify(case_id) and await self._investigate(case_id):
-                if await self._ask(case_id) and await self._contain(case_id):
+                if await self._ask_and_contain(case_id):
                     if await self._unblock(case_id) and await self._verify(case_id):
                         await self._prevent(case_id)
         except Exception as error:  # the outermost loop: a case must never be left hanging
@@ -147,23 +156,42 @@ class Remediation:
         return found == CaseState.INVESTIGATING
 
     async def _investigate(self, case_id: str) -> bool:
-        """Step 1: is it compromised? Ends with a verdict, a plan and a prompt that is ready to be posted."""
-        await self._step("investigate", self._read_signals, case_id)
+        """
+        Step 1: is it compromised? Ends with a verdict, a plan and a prompt that is ready to be posted.
+
+        The reading is a workflow of its own: a slow source fills in when it answers, and does not hold the question.
+        """
+        with SetWorkflowID(f"{case_id}-reading"):
+            await DBOS.start_workflow_async(reading, case_id)
+        looks = 0
+        while wait_s := await self._step("look:reading", self._reading_may_take, case_id, looks):
+            await DBOS.recv_async(NEWS, timeout_seconds=wait_s)
+            looks += 1
         return await self._step("propose", self._conclude, case_id) == CaseState.AWAITING_APPROVAL
+
+    async def _ask_and_contain(self, case_id: str) -> bool:
+        """The attacker out, as approved; and asked again when something was found that the plan does not have."""
+        state = CaseState.AWAITING_APPROVAL
+        while state == CaseState.AWAITING_APPROVAL:
+            if not await self._ask(case_id):
+                return False
+            state = await self._contain(case_id)
+        return state == CaseState.UNBLOCKING
 
     async def _ask(self, case_id: str) -> bool:
         """The on-call decides, or time does."""
         await self._step("post_prompt", self._post_prompt, case_id)
         return await self._wait_while(CaseState.AWAITING_APPROVAL, case_id) == CaseState.CONTAINING
 
-    async def _contain(self, case_id: str) -> bool:
+    async def _contain(self, case_id: str) -> str:
         """Step 1, second half: the attacker out, each change proven. What is not proven keeps step 2 locked."""
         for action_id in await self._step("plan", self._containment_ids, case_id):
             await self._step(f"contain:{action_id}", self._carry_out, case_id, action_id)
-        if await self._step("lock", self._lock_or_go_on, case_id) == CaseState.LOCKED:
+        state = await self._step("lock", self._lock_or_go_on, case_id)
+        if state == CaseState.LOCKED:
             await self._step("post_override", self._post_prompt, case_id)
-            return await self._wait_while(CaseState.LOCKED, case_id) == CaseState.UNBLOCKING
-        return True
+            state = await self._wait_while(CaseState.LOCKED, case_id)
+        return state
 
     async def _unblock(self, case_id: str) -> bool:
         """Step 2: remove exactly that entry from the list."""
@@ -193,6 +221,24 @@ class Remediation:
         """Step 3: what keeps it from happening again, checked against the tenant."""
         await self._step("prevent", self._check_prevention, case_id)
 
+    async def read(self, case_id: str) -> None:
+        """
+        Read every signal of the case, however long it takes. The cards follow each finding; the job is told of the end,
+        and of a question that has to be put anew.
+        """
+        await self._step("read_signals", self._read_signals, case_id)
+        await self.tell(case_id)
+
+    async def put_back(self, case_id: str, prompt_id: str) -> None:
+        """What the containment has changed, put back as approved: in reverse order, each proven by reading again."""
+        await self._step("post_undo", self._post_prompt, case_id)
+        looks = 0
+        while wait_s := await self._step("look:undo", self._undo_may_wait, case_id, prompt_id, looks):
+            await DBOS.recv_async(NEWS, timeout_seconds=wait_s)
+            looks += 1
+        for action_id in await self._step("undo_plan", self._undo_ids, case_id, prompt_id):
+            await self._step(f"undo:{action_id}", self._undo_one, case_id, action_id)
+
     # --- starting, telling, waiting ----------------------------------------------------------------------------------
 
     def take_charge(self) -> None:
@@ -215,22 +261,34 @@ class Remediation:
         with SetWorkflowID(case_id):
             await DBOS.start_workflow_async(remediation, case_id)
 
-    async def run(self, case_id: str) -> str:
-        """`remediate`, so that `stop` can end it."""
+    async def run(self, workflow: Callable[..., Awaitable[Any]], *arguments: str) -> Any:
+        """A workflow of ours, so that `stop` can end it."""
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
         try:
-            return await self.remediate(case_id)
+            return await workflow(*arguments)
         finally:
             self._running.discard(task)
 
+    async def start_undo(self, case_id: str, prompt_id: str) -> None:
+        """Post the question whether to take back, and wait for its answer. Safe to repeat."""
+        with SetWorkflowID(_undo_id(case_id, prompt_id)):
+            await DBOS.start_workflow_async(undo, case_id, prompt_id)
+
+    async def tell_undo(self, case_id: str, prompt_id: str) -> None:
+        """The question was answered."""
+        await self._send_news(_undo_id(case_id, prompt_id))
+
     async def tell(self, case_id: str) -> None:
         """The case has moved by a click or a text: let its workflow look at once. Repeats do no harm."""
+        await self._send_news(case_id)
+
+    async def _send_news(self, workflow_id: str) -> None:
         try:
-            await DBOS.send_async(case_id, None, topic=NEWS)
+            await DBOS.send_async(workflow_id, None, topic=NEWS)
         except dbos_errors.DBOSNonExistentWorkflowError:
-            log.info("told_before_the_start", case_id=case_id)  # it reads the case when it begins
+            log.info("told_before_the_start", workflow_id=workflow_id)  # it reads the case when it begins
 
     async def take_up_open_cases(self) -> None:
         """
@@ -299,35 +357,30 @@ class Remediation:
         running = await self._store.open_case_of(case.tenant_id, subject.user_oid)
         if running is not None and running.case_id != case.case_id:
             return await self._join(case.case_id, running.case_id, subject)
-        block = await self._block(subject)
+        block, subject = await asyncio.gather(self._block(subject), self._with_mailbox(subject))
         outcome = why_nothing_to_do(block, subject)
         entry = note(
             Tag.CASE_IDENTIFIED, case.case_id, None, upn=subject.upn, user_oid=subject.user_oid, block=block.kind.value
         )
-        state = CaseState.NOTHING_TO_DO if outcome else CaseState.INVESTIGATING
+        state, now = CaseState.NOTHING_TO_DO if outcome else CaseState.INVESTIGATING, self._now()
+        found = {"subject": subject, "block": block, "outcome": outcome, "candidates": (), "reading_since": now}
         try:
-            changed = await self._change(
-                case.case_id,
-                lambda case: (
-                    case.moved(state, self._now(), subject=subject, block=block, outcome=outcome, candidates=()),
-                    [entry],
-                ),
-            )
+            changed = await self._change(case.case_id, lambda case: (case.moved(state, now, **found), [entry]))
         except StaleVersion:  # another case for the same account was faster
             running = await self._store.open_case_of(case.tenant_id, subject.user_oid)
             return await self._join(case.case_id, running.case_id if running else "", subject)
         return changed.state
 
-    async def _block(self, subject: Subject) -> Block:
-        """What blocks the account, under any of its addresses: the restricted list names some entries by address."""
+    async def _with_mailbox(self, subject: Subject) -> Subject:
+        """The account with what kind of mailbox it has; nobody should sign in to a shared one. Unknown when unread."""
         try:
-            user = await self._tools.directory.get_user(subject.user_oid)
-        except ServiceError as error:
-            block = await diagnose(subject, (subject.mail,) if subject.mail else (), self._tools.exchange)
-            # An entry may stand under an address that we do not know, so finding none proves nothing.
-            unread = {"kind": BlockKind.UNKNOWN, "unreadable": why_unreadable(error)}
-            return block.model_copy(update=unread) if block.kind is BlockKind.NONE else block
-        return await diagnose(subject, tuple(sorted(user.addresses)), self._tools.exchange)
+            mailbox = await self._tools.exchange.mailbox(subject.upn)
+        except ServiceError:
+            return subject
+        return subject.model_copy(update={"mailbox_type": mailbox.recipient_type})
+
+    async def _block(self, subject: Subject) -> Block:
+        return await block_of(subject, self._tools.directory, self._tools.exchange)
 
     async def _join(self, case_id: str, other_id: str, subject: Subject) -> str:
         outcome = say("outcome.joined", case=other_id, upn=subject.upn)
@@ -356,43 +409,85 @@ class Remediation:
         )
         return changed.state
 
+    async def _reading_may_take(self, case_id: str, looks: int) -> float:
+        """For how many more seconds the verdict may wait for slow signals; 0 when it is time."""
+        case = await self._store.case(case_id)
+        if case.state is not CaseState.INVESTIGATING or case.reading_ended_at is not None:
+            return 0.0
+        waited_s = (self._now() - (case.reading_since or case.changed_at)).total_seconds()
+        return max(0.0, min(self._tools.timing.reading_wait_s - waited_s, LOOK_EVERY_S))
+
     async def _read_signals(self, case_id: str) -> None:
         case = await self._store.case(case_id)
-        if case.state is not CaseState.INVESTIGATING:
-            return
 
         async def keep(finding: Finding) -> None:
-            await self._change(case_id, lambda case: (case.with_finding(finding), []))
+            changed = await self._change(case_id, lambda case: self._judge.add(case, finding, self._now()))
+            if _is_unasked(changed.pending_approval):
+                await self.tell(case_id)
 
         await self._tools.investigation.run(case, keep)
+        await self._change(case_id, lambda case: self._judge.end_reading(case, self._now()))
 
     async def _conclude(self, case_id: str) -> str:
-        def conclude(case: Case) -> tuple[Case, list[NewEntry]]:
-            if case.state is not CaseState.INVESTIGATING:
-                return case, []
-            judged = case.model_copy(update={"verdict": self._tools.decide(case.findings)})
-            planned = judged.model_copy(update={"actions": self._tools.propose(judged)})
-            prompt = new_approval(
-                planned, ApprovalPurpose.REMEDIATION, at=self._now(), wait=self._tools.timing.approval_wait
-            )
-            asked = planned.with_approval(prompt).moved(CaseState.AWAITING_APPROVAL, self._now())
-            return asked, [_verdict_entry(asked), _prompt_entry(asked, prompt)]
-
-        return (await self._change(case_id, conclude)).state
+        return (await self._change(case_id, lambda case: self._judge.conclude(case, self._now()))).state
 
     async def _post_prompt(self, case_id: str) -> None:
+        """Put the open question before people, unless that was done before."""
         case = await self._store.case(case_id)
         prompt = case.pending_approval
-        if prompt is None:
+        if prompt is None or prompt.posted_at is not None:
             return
         people = await self._tools.access.possible_approvers(case)
         deliveries = await self._tools.notifier.post_prompt(case_id, prompt.prompt_id, people)
+        await self._change(case_id, lambda case: self._after_posting(case, prompt.prompt_id, deliveries))
+
+    def _after_posting(self, case: Case, prompt_id: str, deliveries: Sequence[Delivery]) -> tuple[Case, list[NewEntry]]:
+        case = case.with_approval(_prompt(case, prompt_id).model_copy(update={"posted_at": self._now()}))
         if any(delivery.delivered for delivery in deliveries):
-            return
+            return case, []
         problems = [_key(delivery.problem) for delivery in deliveries]
-        entry = note(Tag.PROMPT_UNDELIVERED, case_id, None, prompt_id=prompt.prompt_id, problems=problems)
-        outcome = say("outcome.prompt_undelivered")
-        await self._change(case_id, lambda case: (case.model_copy(update={"outcome": outcome}), [entry]))
+        entry = note(Tag.PROMPT_UNDELIVERED, case.case_id, None, prompt_id=prompt_id, problems=problems)
+        return case.model_copy(update={"outcome": say("outcome.prompt_undelivered")}), [entry]
+
+    async def _undo_may_wait(self, case_id: str, prompt_id: str, looks: int) -> float:
+        """For how long the question may still wait, in seconds; 0 when it was answered, or when its time is up."""
+        prompt = _prompt(await self._store.case(case_id), prompt_id)
+        if prompt.state is not ApprovalState.PENDING:
+            return 0.0
+        left_s = (prompt.expires_at - self._now()).total_seconds()
+        if left_s <= 0:
+            await self._change(case_id, lambda case: self._expire_prompt(case, prompt_id))
+        return max(0.0, min(left_s, LOOK_EVERY_S))
+
+    def _expire_prompt(self, case: Case, prompt_id: str) -> tuple[Case, list[NewEntry]]:
+        prompt = _prompt(case, prompt_id)
+        if prompt.state is not ApprovalState.PENDING:
+            return case, []
+        expired = prompt.model_copy(update={"state": ApprovalState.EXPIRED, "decided_at": self._now()})
+        return case.with_approval(expired), [note(Tag.APPROVAL_EXPIRED, case.case_id, None, prompt_id=prompt_id)]
+
+    async def _undo_ids(self, case_id: str, prompt_id: str) -> list[str]:
+        case = await self._store.case(case_id)
+        prompt = _prompt(case, prompt_id)
+        if prompt.state is not ApprovalState.GRANTED:
+            return []
+        if undo_hash(case.actions_of(prompt.approved)) != prompt.approved_hash:
+            raise PlanChanged(case_id=case_id)
+        return [action.action_id for action in reversed(case.actions_of(prompt.approved))]
+
+    async def _undo_one(self, case_id: str, action_id: str) -> str | None:
+        """One change taken back, written down before and after."""
+
+        def begin(case: Case) -> tuple[Case, list[NewEntry]]:
+            running = _action(case, action_id).model_copy(update={"undo_state": ActionState.RUNNING})
+            return case.with_action(running), [note(Tag.UNDO_STARTED, case_id, None, action=action_id)]
+
+        case = await self._change(case_id, begin)
+        action = await self._tools.containment.undo(case, _action(case, action_id))
+        tag = Tag.UNDO_PROVEN if action.undo_state is ActionState.PROVEN else Tag.UNDO_FAILED
+        entry = note(tag, case_id, None, action=action_id, outcome=_key(action.undo_outcome))
+        await self._change(case_id, lambda case: (case.with_action(action), [entry]))
+        return action.undo_state
 
     async def _look(self, case_id: str, state: str, looks: int) -> tuple[str, float]:
         """The state of the case, moved on when its time is up; and for how long it may still wait, in seconds."""
@@ -401,6 +496,8 @@ class Remediation:
         case = await self._store.case(case_id)
         if case.state != state:
             return case.state, 0.0
+        if _is_unasked(case.pending_approval):
+            await self._post_prompt(case_id)
         left_s = (_deadline(case) - self._now()).total_seconds()
         if left_s > 0:
             return case.state, left_s
@@ -416,7 +513,10 @@ class Remediation:
         ]
 
     async def _containment_ids(self, case_id: str) -> list[str]:
-        return [action.action_id for action in (await self._store.case(case_id)).containment]
+        """What is still to be done of it: not what was left out, nor what an earlier round has proven."""
+        case = await self._store.case(case_id)
+        check_still_approved(case)
+        return [action.action_id for action in case.containment if not action.is_settled]
 
     async def _carry_out(self, case_id: str, action_id: str) -> str:
         """One change, written down before and after."""
@@ -427,6 +527,7 @@ class Remediation:
         return action.state
 
     def _started(self, case: Case, action_id: str) -> tuple[Case, list[NewEntry]]:
+        check_still_approved(case)
         action = _action(case, action_id)
         running = action.model_copy(update={"state": ActionState.RUNNING})
         return case.with_action(running), [
@@ -437,6 +538,8 @@ class Remediation:
         def move(case: Case) -> tuple[Case, list[NewEntry]]:
             if case.state is not CaseState.CONTAINING:
                 return case, []
+            if (more := self._judge.ask_about_more(case, self._now())) is not None:
+                return more
             if case.containment_proven:
                 return case.moved(CaseState.UNBLOCKING, self._now()), []
             prompt = new_approval(case, ApprovalPurpose.OVERRIDE, at=self._now(), wait=LOCK_TIMEOUT)
@@ -457,7 +560,7 @@ class Remediation:
         for action in case.containment:
             if action.state is ActionState.WAITING_FOR_PERSON:
                 await self._look_whether_done(case, action)
-            elif again and action.state is not ActionState.PROVEN:
+            elif again and not action.is_settled:
                 await self._carry_out(case_id, action.action_id)
         await self._change(case_id, self._open_lock)
 
@@ -599,7 +702,25 @@ _in_charge: Remediation | None = None
 async def remediation(case_id: str) -> str:
     """The workflow that DBOS starts, and takes up again after a restart. Its id is the case's."""
     assert _in_charge is not None, "take_charge() comes before DBOS.launch()"
-    return await _in_charge.run(case_id)
+    return await _in_charge.run(_in_charge.remediate, case_id)
+
+
+@DBOS.workflow(name="reading")
+async def reading(case_id: str) -> None:
+    """Reads the signals of a case, beside the job that waits for them only so long."""
+    assert _in_charge is not None, "take_charge() comes before DBOS.launch()"
+    await _in_charge.run(_in_charge.read, case_id)
+
+
+@DBOS.workflow(name="undo")
+async def undo(case_id: str, prompt_id: str) -> None:
+    """Asks whether to take back, and takes back."""
+    assert _in_charge is not None, "take_charge() comes before DBOS.launch()"
+    await _in_charge.run(_in_charge.put_back, case_id, prompt_id)
+
+
+def _undo_id(case_id: str, prompt_id: str) -> str:
+    return f"{case_id}-undo-{prompt_id}"
 
 
 #: States of a workflow that will never move again, as DBOS names them.
@@ -620,7 +741,16 @@ _ACTION_TAGS = {
     ActionState.FAILED: Tag.ACTION_FAILED,
     ActionState.WAITING_FOR_PERSON: Tag.ACTION_WAITS,
     ActionState.PROPOSED: Tag.ACTION_WAITS,
+    ActionState.SKIPPED: Tag.ACTION_SKIPPED,
 }
+
+
+def _is_unasked(prompt: Approval | None) -> bool:
+    return prompt is not None and prompt.posted_at is None
+
+
+def _prompt(case: Case, prompt_id: str) -> Approval:
+    return next(approval for approval in case.approvals if approval.prompt_id == prompt_id)
 
 
 def _action(case: Case, action_id: str) -> Action:
@@ -628,7 +758,7 @@ def _action(case: Case, action_id: str) -> Action:
 
 
 def _unproven(case: Case) -> list[str]:
-    return [action.action_id for action in case.containment if action.state is not ActionState.PROVEN]
+    return [action.action_id for action in case.containment if not action.is_settled]
 
 
 def _key(text: Text | None) -> str:
@@ -647,21 +777,3 @@ _PURPOSE_OF = {
     CaseState.AWAITING_APPROVAL: ApprovalPurpose.REMEDIATION,
     CaseState.LOCKED: ApprovalPurpose.OVERRIDE,
 }
-
-
-def _verdict_entry(case: Case) -> NewEntry:
-    verdict = case.verdict
-    assert verdict is not None
-    details = {"label": verdict.label.value, "score": verdict.score, "completeness": verdict.completeness}
-    return note(Tag.VERDICT_REACHED, case.case_id, None, **details)
-
-
-def _prompt_entry(case: Case, prompt: Approval) -> NewEntry:
-    return note(
-        Tag.PROMPT_POSTED,
-        case.case_id,
-        None,
-        prompt_id=prompt.prompt_id,
-        plan_hash=prompt.plan_hash,
-        actions=[{"action": a.action_id, "kind": a.kind.value, "target": a.target} for a in case.actions],
-    )

@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     language: str = "en"
     #: How long an approval prompt waits for an answer, in minutes.
     approval_timeout_minutes: float = Field(default=60, gt=0, le=7 * 24 * 60)
+    #: How long a verdict waits for slow sources, in seconds; what comes in later is judged then.
+    reading_wait_seconds: float = Field(default=12, ge=0, le=600)
     #: How often lists are polled for news, in seconds.
     watch_interval_seconds: float = Field(default=60, gt=0, le=24 * 3600)
     #: How often the restricted list is read again after an unblock, and for how long at most, in seconds.

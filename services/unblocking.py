@@ -14,6 +14,7 @@ from typing import Protocol
 
 from services.cases import Action, ActionKind, ActionState, Block, BlockKind, Case, Subject, Text, say
 from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.clients.graph_models import DirectoryUser
 from services.errors import LicenceMissing, NotFound, PermissionMissing, Rejected, ServiceError, Throttled, Unavailable
 from services.ports import Clock
 
@@ -29,6 +30,12 @@ class RestrictedList(Protocol):
     async def blocked_connectors(self) -> tuple[BlockedConnector, ...]: ...
 
     async def remove_blocked_sender(self, address: str) -> object: ...
+
+
+class UserDirectory(Protocol):
+    """What is asked of the directory; fulfilled by `GraphClient`."""
+
+    async def get_user(self, id_or_upn: str) -> DirectoryUser: ...
 
 
 def why_unreadable(error: ServiceError) -> Text:
@@ -66,6 +73,18 @@ async def diagnose(subject: Subject, addresses: tuple[str, ...], exchange: Restr
         reason=dict(entry.reason),
         blocked_connectors=connectors,
     )
+
+
+async def block_of(subject: Subject, directory: UserDirectory, exchange: RestrictedList) -> Block:
+    """What blocks the account, under any of its addresses: the restricted list names some entries by address."""
+    try:
+        user = await directory.get_user(subject.user_oid)
+    except ServiceError as error:
+        block = await diagnose(subject, (subject.mail,) if subject.mail else (), exchange)
+        # An entry may stand under an address that we do not know, so finding none proves nothing.
+        unread = {"kind": BlockKind.UNKNOWN, "unreadable": why_unreadable(error)}
+        return block.model_copy(update=unread) if block.kind is BlockKind.NONE else block
+    return await diagnose(subject, tuple(sorted(user.addresses)), exchange)
 
 
 async def _entry(upn: str, addresses: tuple[str, ...], exchange: RestrictedList) -> BlockedSender | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -23,12 +23,16 @@ from services.clients.exchange_models import (
     BlockedSender,
     CasMailbox,
     CmdletAnswer,
+    FolderPermission,
     Forwarding,
     InboxRule,
     Mailbox,
     MailboxPermission,
+    MessageConfiguration,
+    MobileDevice,
     OrganizationConfig,
     OutboundPolicy,
+    SendAsPermission,
     parse_reason,
     parse_recipients,
 )
@@ -42,6 +46,21 @@ Row = Mapping[str, Any]
 _SYSTEM_MAILBOX = "SystemMailbox{bb558c35-97f1-4cb9-8ff7-d53741dc928c}"
 #: Cmdlets run on a mailbox server and take their time, in seconds.
 _TIMEOUT_S = 30.0
+#: Field of CasMailbox -> parameter of Set-CASMailbox.
+_PROTOCOLS = {
+    "owa": "OWAEnabled",
+    "mapi": "MAPIEnabled",
+    "imap": "ImapEnabled",
+    "pop": "PopEnabled",
+    "ews": "EwsEnabled",
+    "activesync": "ActiveSyncEnabled",
+    "smtp_auth_disabled": "SmtpClientAuthenticationDisabled",
+}
+#: How cmdlets complain that there is nothing to remove, and that there is nothing to add. Seen, not documented.
+_GONE = ("no existing permission entry", "isn't present", "already absent", "usernotfoundinpermissionentry")
+_THERE = ("existing permission entry was found", "already present", "useralreadyexistsinpermissionentry")
+#: Users of folder permissions who stand for everybody.
+_EVERYBODY = frozenset({"default", "anonymous"})
 
 
 # --- build -----------------------------------------------------------------------------------------------------------
@@ -174,6 +193,41 @@ def _forwarding(row: Row) -> Forwarding:
         address=to_loose_text(row.get("ForwardingAddress")),
         deliver_and_forward=deliver,
     )
+
+
+def parse_folder_permission(row: Row) -> FolderPermission:
+    """
+    Somebody's rights to a folder. Source: Get-MailboxFolderPermission, 2026-08-21.
+
+    Exchange may spell the user as a text or as an object, whose address is then worth more than its name.
+    """
+    user = row.get("User")
+    if isinstance(user, Mapping):
+        recipient = user.get("ADRecipient")
+        inner = recipient if isinstance(recipient, Mapping) else {}
+        user = inner.get("PrimarySmtpAddress") or user.get("DisplayName") or user
+    return read(FolderPermission, {**row, "User": user}, "exchange")
+
+
+def parse_message_configuration(answer: CmdletAnswer) -> MessageConfiguration:
+    """Signature settings. Source: Get-MailboxMessageConfiguration, 2026-08-21."""
+    roaming = any("roaming signature" in warning.casefold() for warning in answer.warnings)
+    row = _the_one(answer, "Get-MailboxMessageConfiguration")
+    return read(MessageConfiguration, row, "exchange", roaming_signatures=roaming)
+
+
+def parse_folder_path(answer: CmdletAnswer, scope: str) -> str | None:
+    """
+    The path of the folder of this type in the mailbox's language, as cmdlets take it; None when there is none.
+
+    Expects rows with FolderPath ("/Inkorgen") and FolderType ("Inbox").
+    Source: Get-MailboxFolderStatistics, 2026-08-21.
+    """
+    for row in answer.rows:
+        path = to_loose_text(row.get("FolderPath"))
+        if path is not None and (to_loose_text(row.get("FolderType")) or "").casefold() == scope.casefold():
+            return path.strip("/").replace("/", "\\")
+    return None
 
 
 def _words(value: Any) -> list[str]:
@@ -311,6 +365,135 @@ class ExchangeClient:
         """Everybody's rights to the mailbox, its owner's own ("NT AUTHORITY\\SELF") included."""
         answer = await self.invoke("Get-MailboxPermission", {"Identity": upn}, upn)
         return _each(MailboxPermission, answer)
+
+    async def set_protocols(self, upn: str, protocols: Mapping[str, bool | None]) -> CmdletAnswer:
+        """
+        Open and close ways into the mailbox, by the names of `CasMailbox`. Safe to repeat: it writes a fixed state.
+
+        None leaves `smtp_auth_disabled` to the organisation. Raises: Rejected (code unknown_protocol).
+        """
+        if unknown := protocols.keys() - _PROTOCOLS.keys():
+            raise Rejected("exchange", code="unknown_protocol", detail=f"There is no protocol {min(unknown)}.")
+        parameters = {_PROTOCOLS[name]: value for name, value in protocols.items()}
+        return await self._write("Set-CASMailbox", upn, parameters)
+
+    # who else may use a mailbox
+
+    async def remove_mailbox_permission(self, upn: str, user: str, rights: Sequence[str]) -> None:
+        """Take rights to the whole mailbox away; those that are gone already count as done."""
+        parameters = {"User": user, "AccessRights": list(rights), "Confirm": False}
+        await self._unless(_GONE, self._write, "Remove-MailboxPermission", upn, parameters)
+
+    async def add_mailbox_permission(self, upn: str, user: str, rights: Sequence[str]) -> None:
+        """Give rights to the whole mailbox; those that are there already count as done."""
+        parameters = {"User": user, "AccessRights": list(rights)}
+        await self._unless(_THERE, self._write, "Add-MailboxPermission", upn, parameters)
+
+    async def send_as_permissions(self, upn: str) -> tuple[SendAsPermission, ...]:
+        """Everybody who may send as the mailbox, its owner ("NT AUTHORITY\\SELF") included."""
+        return _each(SendAsPermission, await self.invoke("Get-RecipientPermission", {"Identity": upn}, upn))
+
+    async def remove_send_as(self, upn: str, trustee: str) -> None:
+        """No longer let somebody send as the mailbox; counts as done when they may not anyway."""
+        parameters = {"Trustee": trustee, "AccessRights": ["SendAs"], "Confirm": False}
+        await self._unless(_GONE, self._write, "Remove-RecipientPermission", upn, parameters)
+
+    async def add_send_as(self, upn: str, trustee: str) -> None:
+        """Let somebody send as the mailbox; counts as done when they may already."""
+        parameters = {"Trustee": trustee, "AccessRights": ["SendAs"], "Confirm": False}
+        await self._unless(_THERE, self._write, "Add-RecipientPermission", upn, parameters)
+
+    async def set_send_on_behalf(self, upn: str, names: Sequence[str]) -> CmdletAnswer:
+        """Let these, and nobody else, send on behalf of the mailbox. Safe to repeat: it writes a fixed state."""
+        return await self._write("Set-Mailbox", upn, {"GrantSendOnBehalfTo": list(names) or None})
+
+    async def folder_permissions(self, upn: str, folder: str) -> tuple[FolderPermission, ...]:
+        """
+        Everybody's rights to a folder, those of everybody ("Default", "Anonymous") included.
+
+        `folder` is a path such as Inbox or Calendar, or "" for the root. Exchange knows folders by the names of the
+        mailbox's language, so for a well-known folder that it does not find, its own name is looked up (how cmdlets
+        spell it is documented, that the route gives the same is not verified). Raises: NotFound.
+        """
+
+        async def permissions(identity: str) -> CmdletAnswer:
+            return await self.invoke("Get-MailboxFolderPermission", {"Identity": identity}, upn)
+
+        answer = await self._in_folder(upn, folder, permissions)
+        return tuple(parse_folder_permission(row) for row in answer.rows)
+
+    async def remove_folder_permission(self, upn: str, folder: str, user: str, rights: Sequence[str]) -> None:
+        """
+        Take all rights to a folder away: Exchange removes whole entries. Gone already counts as done.
+
+        The entries of everybody ("Default", "Anonymous") cannot be removed, so they are set to None.
+        """
+        if user.casefold() in _EVERYBODY:
+            return await self._set_folder_permission(upn, folder, user, ["None"])
+        await self._change_folder(
+            _GONE, "Remove-MailboxFolderPermission", upn, folder, {"User": user, "Confirm": False}
+        )
+
+    async def add_folder_permission(self, upn: str, folder: str, user: str, rights: Sequence[str]) -> None:
+        """Give rights to a folder; an entry that is there already counts as done, whatever it holds: read again."""
+        if user.casefold() in _EVERYBODY:  # their entry is always there
+            return await self._set_folder_permission(upn, folder, user, rights)
+        parameters = {"User": user, "AccessRights": list(rights)}
+        await self._change_folder(_THERE, "Add-MailboxFolderPermission", upn, folder, parameters)
+
+    async def _set_folder_permission(self, upn: str, folder: str, user: str, rights: Sequence[str]) -> None:
+        parameters = {"User": user, "AccessRights": list(rights)}
+        await self._change_folder((), "Set-MailboxFolderPermission", upn, folder, parameters)
+
+    async def _change_folder(
+        self, done: tuple[str, ...], cmdlet: str, upn: str, folder: str, parameters: Mapping[str, Any]
+    ) -> None:
+        async def change(identity: str) -> CmdletAnswer:
+            return await self.invoke(cmdlet, {"Identity": identity, **parameters}, upn, safe_to_repeat=True)
+
+        await self._unless(done, self._in_folder, upn, folder, change)
+
+    async def _in_folder(self, upn: str, folder: str, run: Callable[[str], Awaitable[CmdletAnswer]]) -> CmdletAnswer:
+        """Run something for a folder: by the name that was given, else by the one that it has in this mailbox."""
+        try:
+            return await run(f"{upn}:\\{folder}")
+        except NotFound:
+            path = await self._folder_path(upn, folder)
+            if path is None or path.casefold() == folder.casefold():
+                raise
+            return await run(f"{upn}:\\{path}")
+
+    async def _folder_path(self, upn: str, folder: str) -> str | None:
+        if folder.casefold() not in ("inbox", "calendar"):
+            return None
+        parameters = {"Identity": upn, "FolderScope": folder.capitalize()}
+        return parse_folder_path(await self.invoke("Get-MailboxFolderStatistics", parameters, upn), folder)
+
+    async def _write(self, cmdlet: str, upn: str, parameters: Mapping[str, Any]) -> CmdletAnswer:
+        """Write a fixed state, which may be done twice."""
+        return await self.invoke(cmdlet, {"Identity": upn, **parameters}, upn, safe_to_repeat=True)
+
+    async def _unless(
+        self, done: tuple[str, ...], run: Callable[..., Awaitable[CmdletAnswer]], *arguments: Any
+    ) -> None:
+        """Run it; a refusal in these words means that things are as they should be. Callers read again afterwards."""
+        try:
+            await run(*arguments)
+        except Rejected as refusal:
+            words = f"{refusal.code} {refusal.detail}".casefold()
+            if not any(phrase in words for phrase in done):
+                raise
+
+    # what is set up in a mailbox
+
+    async def mobile_devices(self, upn: str) -> tuple[MobileDevice, ...]:
+        """The devices that synchronise the mailbox. Raises: NotFound."""
+        return _each(MobileDevice, await self.invoke("Get-MobileDeviceStatistics", {"Mailbox": upn}, upn))
+
+    async def message_configuration(self, upn: str) -> MessageConfiguration:
+        """The signature, as far as Exchange keeps it. Raises: NotFound."""
+        answer = await self.invoke("Get-MailboxMessageConfiguration", {"Identity": upn}, upn)
+        return parse_message_configuration(answer)
 
     # the organisation
 

@@ -162,6 +162,8 @@ class Mailbox(Wire):
     litigation_hold: MaybeFlag = _field("LitigationHoldEnabled")
     external_directory_oid: MaybeText = _field("ExternalDirectoryObjectId")
     exchange_guid: MaybeText = _field("ExchangeGuid", "Guid")
+    #: Who may send on behalf of it, as Exchange names them.
+    send_on_behalf: LooseTexts = _field("GrantSendOnBehalfTo", default=())
 
     @property
     def is_forwarding(self) -> bool:
@@ -213,6 +215,49 @@ class MailboxPermission(Wire):
     rights: Texts = _field("AccessRights", default=())
     deny: MaybeFlag = _field("Deny")
     inherited: MaybeFlag = _field("IsInherited")
+
+
+class SendAsPermission(Wire):
+    """Who may send as this mailbox."""
+
+    trustee: LooseText = _field("Trustee")
+    rights: LooseTexts = _field("AccessRights", default=())
+    #: Allow or Deny.
+    control_type: LooseText = _field("AccessControlType")
+    inherited: MaybeFlag = _field("IsInherited")
+
+
+class FolderPermission(Wire):
+    """Somebody's rights to one folder; "Default" and "Anonymous" stand for everybody."""
+
+    folder: LooseText = _field("FolderName")
+    user: LooseText = _field("User")
+    rights: LooseTexts = _field("AccessRights", default=())
+
+
+class MobileDevice(Wire):
+    """A device that synchronises the mailbox."""
+
+    device_id: LooseText = _field("DeviceId", "DeviceID")
+    identity: LooseText = _field("Identity", "Guid")
+    #: What people call it: model, friendly name or type, whichever Exchange knows.
+    model: LooseText = _field("DeviceModel", "DeviceFriendlyName", "DeviceType")
+    operating_system: LooseText = _field("DeviceOS")
+    user_agent: LooseText = _field("DeviceUserAgent")
+    first_sync_at: MaybeMoment = _field("FirstSyncTime")
+    last_sync_at: MaybeMoment = _field("LastSuccessSync", "LastSyncAttemptTime")
+    state: LooseText = _field("DeviceAccessState", "Status")
+
+
+class MessageConfiguration(Wire):
+    """The signature in Outlook on the web. With roaming signatures it stands elsewhere, and this says nothing."""
+
+    #: Whether Exchange warned that it uses roaming signatures; False does not prove that it does not.
+    roaming_signatures: bool = False
+
+    signature_text: LooseText = _field("SignatureText")
+    signature_html: LooseText = _field("SignatureHtml")
+    adds_signature: MaybeFlag = _field("AutoAddSignature")
 
 
 def graph_rule_id(rule_identity: int) -> str:

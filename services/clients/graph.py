@@ -1,508 +1,165 @@
 """
 Microsoft Graph, as far as the bot needs it. Each call is a trio: `build_*` (pure), send, `parse_*` (pure).
 
-Every method may raise any ServiceError with service "graph"; docstrings name only what is special. Times are aware, in
-UTC. A list is always complete, or cut off at a stated limit: a page that is missing is an error and never a short list.
-Source of paths and permissions: Microsoft's permission reference for Graph, 2026-08-07, and its metadata, 2026-08-20.
+The pure parts stand by subject in the graph_*.py modules beside this one. Every method may raise any ServiceError with
+service "graph"; docstrings name only what is special. Times are aware, in UTC. A list is always complete, or cut off at
+a stated limit: a page that is missing is an error and never a short list.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import SecretStr
 
 from services.clients import odata
-from services.clients.clouds import graph_root, graph_scope
+from services.clients.graph_activity import (
+    build_alerts,
+    build_audit_search,
+    build_audit_search_records,
+    build_audit_search_state,
+    build_background_sign_ins,
+    build_confirm_compromised,
+    build_directory_audits,
+    build_message_traces,
+    build_risk_detections,
+    build_risky_user,
+    build_sign_ins,
+    build_sign_ins_from,
+    parse_alert,
+    parse_audit_event,
+    parse_audit_record,
+    parse_audit_search,
+    parse_message_trace,
+    parse_risk_detection,
+    parse_risky_user,
+    parse_sign_in,
+)
+from services.clients.graph_apps import (
+    build_app_assignments,
+    build_oauth_grants,
+    build_oauth_grants_for_everyone,
+    build_remove_app_assignment,
+    build_restore_app_assignment,
+    build_restore_grant,
+    build_revoke_grant,
+    build_service_principal,
+    parse_app_assignment,
+    parse_oauth_grant,
+    parse_service_principal,
+)
+from services.clients.graph_calls import (
+    Item,
+    Object,
+    Place,
+    as_object,
+    leaf,
+    says_already_there,
+)
+from services.clients.graph_mail import (
+    build_mail_items,
+    build_message_rules,
+    build_set_message_rule,
+    parse_mail_item,
+    parse_message_rule,
+)
+from services.clients.graph_methods import (
+    build_access_pass,
+    build_auth_methods,
+    build_registration,
+    build_remove_auth_method,
+    parse_access_pass,
+    parse_auth_method,
+    parse_registration,
+)
 from services.clients.graph_models import (
-    AlertUser,
-    AuditChange,
+    AccessPass,
+    AppAssignment,
     AuditEvent,
-    AuditTarget,
+    AuditRecord,
+    AuditSearch,
     AuthMethod,
     CaPolicy,
     DirectoryRole,
     DirectoryUser,
+    MailItem,
     MailRule,
     MessageTrace,
     MfaRegistration,
     OAuthGrant,
+    RegisteredDevice,
     RiskDetection,
     RiskyUser,
-    ScoredControl,
     SecureScore,
     SecureScoreControl,
     SecurityAlert,
     ServicePrincipal,
     SignIn,
 )
-from services.clients.http import Request, Response, Send
-from services.clients.reading import part, parts, read, to_flag, to_loose_text, to_text
-from services.errors import BrokenAnswer, NotFound, Rejected
-
-Item = TypeVar("Item")
-Object = Mapping[str, Any]
+from services.clients.graph_tenant import (
+    build_conditional_access,
+    build_organization,
+    build_secure_score,
+    build_secure_score_controls,
+    build_security_defaults,
+    parse_ca_policy,
+    parse_secure_score,
+    parse_secure_score_control,
+    parse_security_defaults,
+)
+from services.clients.graph_users import (
+    FOUND_AT_MOST,
+    build_add_role,
+    build_deleted_users,
+    build_directory_roles,
+    build_find_users,
+    build_get_user,
+    build_group_members,
+    build_memberships,
+    build_registered_devices,
+    build_remove_role,
+    build_reset_password,
+    build_revoke_sessions,
+    build_search_users,
+    build_set_sign_in,
+    by_address_filter,
+    exact_name_filter,
+    is_user,
+    name_starts_filter,
+    parse_directory_role,
+    parse_registered_device,
+    parse_user,
+    restored_upn,
+)
+from services.clients.http import Request, Send
+from services.clients.reading import read, to_text
+from services.errors import NotFound, Rejected, Unavailable
 
 _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 #: What people type is compared up to this length; nothing in a directory is longer.
 _LONGEST_NAME = 256
-_FOUND_AT_MOST = 10
-_USER_FIELDS = (
-    "id,userPrincipalName,displayName,mail,proxyAddresses,otherMails,accountEnabled,userType,onPremisesSyncEnabled,"
-    "lastPasswordChangeDateTime,signInSessionsValidFromDateTime,jobTitle,department,createdDateTime"
-)
-#: Without this, Graph refuses `$search`, `$count` and `endsWith` on directory objects.
-_ADVANCED = {"ConsistencyLevel": "eventual"}
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where Graph is, and what a token for it is called."""
-
-    root: str
-    scope: str
-
-    @classmethod
-    def at(cls, graph_url: str) -> Place:
-        return cls(root=graph_root(graph_url), scope=graph_scope(graph_url))
-
-
-def build(
-    place: Place,
-    method: str,
-    template: str,
-    *,
-    permission: str,
-    names: Mapping[str, str] | None = None,
-    query: Mapping[str, str] | None = None,
-    **more: Any,
-) -> Request:
-    """A call: `names` fill the braces of the template, each quoted as one segment; `more` are fields of `Request`."""
-    filled = template.format(**{name: odata.segment(value) for name, value in (names or {}).items()})
-    url = f"{place.root}/v1.0{filled}{odata.query(query or {})}"
-    return Request("graph", method, url, template, place.scope, permission=permission, **more)
-
-
-# --- users -----------------------------------------------------------------------------------------------------------
-
-
-def build_get_user(place: Place, id_or_upn: str) -> Request:
-    query = {"$select": _USER_FIELDS}
-    return build(place, "GET", "/users/{user}", names={"user": id_or_upn}, query=query, permission="User.Read.All")
-
-
-def parse_user(response: Response) -> DirectoryUser:
-    """One user. Source: "Get user", 2025."""
-    return read(DirectoryUser, response.json(), "graph")
-
-
-def build_find_users(place: Place, condition: str) -> Request:
-    """Users by a filter that needs no advanced query."""
-    query = {"$filter": condition, "$select": _USER_FIELDS, "$top": str(_FOUND_AT_MOST)}
-    return build(place, "GET", "/users", query=query, permission="User.Read.All")
-
-
-def build_search_users(place: Place, words: Sequence[str]) -> Request:
-    """Users whose display name holds every word. Source: "Use the $search query parameter", 2025."""
-    search = " AND ".join(f'"displayName:{word}"' for word in words)
-    query = {"$search": search, "$select": _USER_FIELDS, "$top": str(_FOUND_AT_MOST), "$count": "true"}
-    return build(place, "GET", "/users", query=query, headers=_ADVANCED, permission="User.Read.All")
-
-
-def build_deleted_users(place: Place, text: str) -> Request:
-    """Deleted users; Entra puts the object id before their UPN, so that is looked for from its end."""
-    if "@" in text:
-        condition = f"mail eq {odata.literal(text)} or endsWith(userPrincipalName,{odata.literal(text)})"
-    else:
-        condition = f"startsWith(displayName,{odata.literal(text)})"
-    query = {"$filter": condition, "$select": _USER_FIELDS, "$top": str(_FOUND_AT_MOST), "$count": "true"}
-    path = "/directory/deletedItems/microsoft.graph.user"
-    return build(place, "GET", path, query=query, headers=_ADVANCED, permission="User.Read.All")
-
-
-def by_address_filter(text: str) -> str:
-    """The filter for a mail address, or for a mailbox nickname when there is no @."""
-    quoted = odata.literal(text)
-    if "@" not in text:
-        return f"mailNickname eq {quoted}"
-    proxy = odata.literal(f"smtp:{text}")
-    return (
-        f"userPrincipalName eq {quoted} or mail eq {quoted} or proxyAddresses/any(p:p eq {proxy})"
-        f" or otherMails/any(m:m eq {quoted})"
-    )
-
-
-def exact_name_filter(text: str) -> str:
-    return f"displayName eq {odata.literal(text)}"
-
-
-def name_starts_filter(text: str) -> str:
-    quoted = odata.literal(text)
-    return f"startsWith(displayName,{quoted}) or startsWith(givenName,{quoted}) or startsWith(surname,{quoted})"
-
-
-def restored_upn(user: DirectoryUser) -> DirectoryUser:
-    """A deleted user with the UPN that they had: Entra puts the object id, without hyphens, before it."""
-    return user.model_copy(update={"upn": re.sub(rf"^{user.oid.replace('-', '')}", "", user.upn, flags=re.IGNORECASE)})
-
-
-def build_set_sign_in(place: Place, oid: str, enabled: bool) -> Request:
-    """Safe to repeat: it writes a fixed state. Source: "Update user", 2026-07-04."""
-    names, body = {"user": oid}, {"accountEnabled": enabled}
-    permission = "User.EnableDisableAccount.All"
-    return build(place, "PATCH", "/users/{user}", names=names, body=body, permission=permission)
-
-
-def build_reset_password(place: Place, oid: str, password: SecretStr, force_change: bool) -> Request:
-    """Safe to repeat: the same password once more changes nothing. Source: "Update user", 2026-07-04."""
-    profile = {"forceChangePasswordNextSignIn": force_change, "password": password.get_secret_value()}
-    names, permission = {"user": oid}, "User-PasswordProfile.ReadWrite.All"
-    return build(place, "PATCH", "/users/{user}", names=names, body={"passwordProfile": profile}, permission=permission)
-
-
-def build_revoke_sessions(place: Place, oid: str) -> Request:
-    """Safe to repeat: it only moves the moment from which sessions count. Source: "revokeSignInSessions", 2023."""
-    path = "/users/{user}/revokeSignInSessions"
-    return build(place, "POST", path, names={"user": oid}, body={}, permission="User.RevokeSessions.All")
-
-
-# --- risk and sign-ins -----------------------------------------------------------------------------------------------
-
-
-def build_risky_user(place: Place, oid: str) -> Request:
-    path, permission = "/identityProtection/riskyUsers/{user}", "IdentityRiskyUser.Read.All"
-    return build(place, "GET", path, names={"user": oid}, lane="risk", permission=permission)
-
-
-def parse_risky_user(response: Response) -> RiskyUser:
-    """One risky user; the documentation prints a list of one, so that is read too. Source: "Get riskyUser", 2022."""
-    data = response.json()
-    if isinstance(data, Mapping) and isinstance(data.get("value"), list):
-        data = next(iter(parts(data, "value", "graph")), None)
-    return read(RiskyUser, data, "graph")
-
-
-def build_risk_detections(place: Place, oid: str) -> Request:
-    query = {"$filter": f"userId eq {odata.literal(oid)}", "$top": "500"}
-    path, permission = "/identityProtection/riskDetections", "IdentityRiskEvent.Read.All"
-    return build(place, "GET", path, query=query, lane="risk", permission=permission)
-
-
-def parse_risk_detection(data: Object) -> RiskDetection:
-    """One detection. Its additionalInfo is a text that holds JSON. Source: "List riskDetections", 2024-10."""
-    return read(RiskDetection, data, "graph", info=_additional_info(data.get("additionalInfo")))
-
-
-def _additional_info(text: Any) -> dict[str, str]:
-    try:
-        pairs = json.loads(text) if isinstance(text, str) else text
-    except (ValueError, RecursionError):
-        return {}
-    return _pairs(pairs)
-
-
-def _pairs(items: Any) -> dict[str, str]:
-    """[{"Key": ..., "Value": ...}], in any case, as a dict; whatever has another form is left out."""
-    found: dict[str, str] = {}
-    for item in items if isinstance(items, list) else []:
-        if isinstance(item, Mapping):
-            lower = {str(name).casefold(): value for name, value in item.items()}
-            key = to_loose_text(lower.get("key"))
-            if key is not None:
-                found[key] = to_loose_text(lower.get("value")) or ""
-    return found
-
-
-def build_sign_ins(place: Place, oid: str, since: datetime, limit: int) -> Request:
-    condition = f"userId eq {odata.literal(oid)} and createdDateTime ge {odata.moment(since)}"
-    query = {"$filter": condition, "$top": str(min(limit, 1000))}
-    return build(place, "GET", "/auditLogs/signIns", query=query, lane="reports", permission="AuditLog.Read.All")
-
-
-def parse_sign_in(data: Object) -> SignIn:
-    """One sign-in. Source: "List signIns", 2023, and "signIn resource type"."""
-    return read(SignIn, data, "graph")
-
-
-def build_directory_audits(
-    place: Place, *, since: datetime, oid: str | None, activity: str | None, limit: int
-) -> Request:
-    conditions = [f"activityDateTime ge {odata.moment(since)}"]
-    if oid is not None:
-        conditions.append(f"targetResources/any(t:t/id eq {odata.literal(oid)})")
-    if activity is not None:
-        conditions.append(f"activityDisplayName eq {odata.literal(activity)}")
-    query = {"$filter": " and ".join(conditions), "$top": str(min(limit, 1000))}
-    path = "/auditLogs/directoryAudits"
-    return build(place, "GET", path, query=query, lane="reports", permission="AuditLog.Read.All")
-
-
-def parse_audit_event(data: Object) -> AuditEvent:
-    """One audit entry, with what was changed from what to what. Source: "List directoryAudits", 2023."""
-    targets = tuple(_audit_target(target) for target in parts(data, "targetResources", "graph"))
-    return read(AuditEvent, data, "graph", targets=targets, details=_pairs(data.get("additionalDetails")))
-
-
-def _audit_target(data: Object) -> AuditTarget:
-    changes = parts(data, "modifiedProperties", "graph")
-    return read(AuditTarget, data, "graph", changes=tuple(read(AuditChange, change, "graph") for change in changes))
-
-
-# --- mailbox ---------------------------------------------------------------------------------------------------------
-
-_RULES = "/users/{user}/mailFolders/inbox/messageRules"
-
-
-def build_message_rules(place: Place, oid: str) -> Request:
-    return build(place, "GET", _RULES, names={"user": oid}, lane="mailbox", permission="MailboxSettings.Read")
-
-
-def build_set_message_rule(place: Place, oid: str, rule_id: str, enabled: bool) -> Request:
-    """Safe to repeat: it writes a fixed state. Source: "Update messageRule", 2025."""
-    names, permission = {"user": oid, "rule": rule_id}, "MailboxSettings.ReadWrite"
-    path, body = f"{_RULES}/{{rule}}", {"isEnabled": enabled}
-    return build(place, "PATCH", path, names=names, body=body, lane="mailbox", permission=permission)
-
-
-def parse_message_rule(data: Object) -> MailRule:
-    """One rule. Actions decide whether it looks harmless, so an odd form of them is refused. Source: "List rules"."""
-    actions = part(data, "actions", "graph")
-    return read(
-        MailRule,
-        data,
-        "graph",
-        forward_to=_recipients(actions, "forwardTo"),
-        forward_as_attachment_to=_recipients(actions, "forwardAsAttachmentTo"),
-        redirect_to=_recipients(actions, "redirectTo"),
-        move_to_folder_id=_leaf(to_text, actions, "moveToFolder"),
-        copy_to_folder_id=_leaf(to_text, actions, "copyToFolder"),
-        delete=_leaf(to_flag, actions, "delete"),
-        permanent_delete=_leaf(to_flag, actions, "permanentDelete"),
-        mark_as_read=_leaf(to_flag, actions, "markAsRead"),
-        stop_processing=_leaf(to_flag, actions, "stopProcessingRules"),
-        conditions=_said(part(data, "conditions", "graph")),
-        exceptions=_said(part(data, "exceptions", "graph")),
-    )
-
-
-def _recipients(actions: Object, name: str) -> tuple[str, ...]:
-    """Addresses; a recipient without one keeps its name, so that it is never overlooked."""
-    found = []
-    for recipient in parts(actions, name, "graph"):
-        inner = part(recipient, "emailAddress", "graph")
-        found.append(_leaf(to_text, inner, "address") or _leaf(to_text, inner, "name") or "?")
-    return tuple(found)
-
-
-def _leaf(convert: Callable[[Any], Item], data: Object, name: str) -> Item:
-    try:
-        return convert(data.get(name))
-    except ValueError:
-        raise BrokenAnswer("graph", what=name) from None
-
-
-def _said(conditions: Object) -> dict[str, Any]:
-    """Conditions that say something; Graph sends the others as null, false or empty lists."""
-    said = ((name, value) for name, value in conditions.items() if not name.startswith("@"))
-    return {name: value for name, value in said if value not in (None, False, [], {}, "")}
-
-
-# --- apps ------------------------------------------------------------------------------------------------------------
-
-
-def build_oauth_grants(place: Place, oid: str) -> Request:
-    path = "/users/{user}/oauth2PermissionGrants"
-    return build(place, "GET", path, names={"user": oid}, permission="Directory.Read.All")
-
-
-def build_oauth_grants_for_everyone(place: Place) -> Request:
-    query = {"$filter": "consentType eq 'AllPrincipals'"}
-    return build(place, "GET", "/oauth2PermissionGrants", query=query, permission="Directory.Read.All")
-
-
-def parse_oauth_grant(data: Object) -> OAuthGrant:
-    """One grant. Source: "List oauth2PermissionGrants", 2025."""
-    return read(OAuthGrant, data, "graph")
-
-
-def build_revoke_grant(place: Place, grant_id: str) -> Request:
-    """Safe to repeat: the second time it is gone already. Source: "Delete oAuth2PermissionGrant", 2025."""
-    path, permission = "/oauth2PermissionGrants/{grant}", "DelegatedPermissionGrant.ReadWrite.All"
-    return build(place, "DELETE", path, names={"grant": grant_id}, permission=permission)
-
-
-def build_service_principal(place: Place, sp_oid: str) -> Request:
-    path = "/servicePrincipals/{app}"
-    return build(place, "GET", path, names={"app": sp_oid}, permission="Application.Read.All")
-
-
-def parse_service_principal(response: Response) -> ServicePrincipal:
-    """One app. An unverified publisher comes as null, or as an object full of nulls. Source: "Get servicePrincipal"."""
-    return read(ServicePrincipal, response.json(), "graph")
-
-
-# --- how the user proves who they are --------------------------------------------------------------------------------
-
-
-def build_auth_methods(place: Place, oid: str) -> Request:
-    path, permission = "/users/{user}/authentication/methods", "UserAuthenticationMethod.Read.All"
-    return build(place, "GET", path, names={"user": oid}, permission=permission)
-
-
-def parse_auth_method(data: Object) -> AuthMethod:
-    """One method; kinds that we do not know are kept. Source: "List methods", 2024."""
-    names = ("displayName", "phoneNumber", "emailAddress", "deviceTag", "model")
-    label = next((text for name in names if (text := _leaf(to_text, data, name)) is not None), None)
-    return read(AuthMethod, data, "graph", label=label)
-
-
-def build_registration(place: Place, oid: str) -> Request:
-    path = "/reports/authenticationMethods/userRegistrationDetails/{user}"
-    return build(place, "GET", path, names={"user": oid}, lane="reports", permission="AuditLog.Read.All")
-
-
-def parse_registration(response: Response) -> MfaRegistration:
-    """One row of the report. Source: "Get userRegistrationDetails", 2025."""
-    return read(MfaRegistration, response.json(), "graph")
-
-
-# --- groups and roles ------------------------------------------------------------------------------------------------
-
-
-def build_memberships(place: Place, oid: str, *, groups_only: bool) -> Request:
-    path = "/users/{user}/transitiveMemberOf" + ("/microsoft.graph.group" if groups_only else "")
-    query = {"$select": "id", "$top": "999"}
-    return build(place, "GET", path, names={"user": oid}, query=query, permission="GroupMember.Read.All")
-
-
-def build_group_members(place: Place, group_id: str) -> Request:
-    path, query = "/groups/{group}/transitiveMembers", {"$select": _USER_FIELDS, "$top": "999"}
-    return build(place, "GET", path, names={"group": group_id}, query=query, permission="GroupMember.Read.All")
-
-
-def is_user(data: Object) -> bool:
-    """Whether a member is a user; members may be groups, devices and apps as well."""
-    kind = data.get("@odata.type")
-    return kind.casefold() == "#microsoft.graph.user" if isinstance(kind, str) else "userPrincipalName" in data
-
-
-def build_directory_roles(place: Place, oid: str) -> Request:
-    query = {"$filter": f"principalId eq {odata.literal(oid)}", "$expand": "roleDefinition"}
-    path, permission = "/roleManagement/directory/roleAssignments", "RoleManagement.Read.Directory"
-    return build(place, "GET", path, query=query, permission=permission)
-
-
-def parse_directory_role(data: Object) -> DirectoryRole:
-    """One assignment. Source: "List unifiedRoleAssignments", 2025."""
-    return read(DirectoryRole, data, "graph")
-
-
-# --- the tenant ------------------------------------------------------------------------------------------------------
-
-
-def build_security_defaults(place: Place) -> Request:
-    path = "/policies/identitySecurityDefaultsEnforcementPolicy"
-    return build(place, "GET", path, permission="Policy.Read.All")
-
-
-def parse_security_defaults(response: Response) -> bool:
-    """Whether security defaults are on. Source: "Get identitySecurityDefaultsEnforcementPolicy", 2025."""
-    data = response.json()
-    enabled = _leaf(to_flag, data, "isEnabled") if isinstance(data, Mapping) else None
-    if enabled is None:
-        raise BrokenAnswer("graph", what="isEnabled")
-    return enabled
-
-
-def build_conditional_access(place: Place) -> Request:
-    return build(place, "GET", "/identity/conditionalAccess/policies", lane="risk", permission="Policy.Read.All")
-
-
-def parse_ca_policy(data: Object) -> CaPolicy:
-    """One policy. Source: "List policies" of conditional access, 2025."""
-    return read(CaPolicy, data, "graph")
-
-
-def build_secure_score(place: Place) -> Request:
-    path, query = "/security/secureScores", {"$top": "1"}
-    return build(place, "GET", path, query=query, lane="alerts", permission="SecurityEvents.Read.All")
-
-
-def parse_secure_score(data: Object) -> SecureScore:
-    """One score with its controls. Source: "List secureScores", 2025."""
-    controls = parts(data, "controlScores", "graph")
-    return read(SecureScore, data, "graph", controls=tuple(read(ScoredControl, one, "graph") for one in controls))
-
-
-def build_secure_score_controls(place: Place) -> Request:
-    path = "/security/secureScoreControlProfiles"
-    return build(place, "GET", path, lane="alerts", permission="SecurityEvents.Read.All")
-
-
-def parse_secure_score_control(data: Object) -> SecureScoreControl:
-    """One control. Source: "List secureScoreControlProfiles", 2025."""
-    states = [_leaf(to_text, update, "state") for update in parts(data, "controlStateUpdates", "graph")]
-    return read(SecureScoreControl, data, "graph", state=states[-1] if states else None)
-
-
-def build_alerts(place: Place, since: datetime, service_source: str | None, limit: int) -> Request:
-    """Alerts by time and product; Graph cannot filter them by title."""
-    condition = f"createdDateTime ge {odata.moment(since)}"
-    if service_source is not None:
-        condition += f" and serviceSource eq {odata.literal(service_source)}"
-    query = {"$filter": condition, "$top": str(min(limit, 100))}
-    return build(place, "GET", "/security/alerts_v2", query=query, lane="alerts", permission="SecurityAlert.Read.All")
-
-
-def parse_alert(data: Object) -> SecurityAlert:
-    """One alert with the people among its evidence. Source: "List alerts_v2", 2025."""
-    users = (_alert_user(evidence) for evidence in parts(data, "evidence", "graph"))
-    return read(SecurityAlert, data, "graph", users=tuple(user for user in users if user is not None))
-
-
-def _alert_user(evidence: Object) -> AlertUser | None:
-    account = part(evidence, "userAccount", "graph")
-    upn = _leaf(to_text, account, "userPrincipalName") or _leaf(to_text, evidence, "upn")
-    address = _leaf(to_text, evidence, "primaryAddress")
-    oid = _leaf(to_text, account, "azureAdUserId")
-    return AlertUser(oid=oid, upn=upn, address=address) if oid or upn or address else None
-
-
-def build_message_traces(place: Place, sender: str, since: datetime, until: datetime, limit: int) -> Request:
-    condition = (
-        f"senderAddress eq {odata.literal(sender)}"
-        f" and receivedDateTime ge {odata.moment(since)} and receivedDateTime le {odata.moment(until)}"
-    )
-    query = {"$filter": condition, "$top": str(min(limit, 5000))}
-    path, permission = "/admin/exchange/tracing/messageTraces", "ExchangeMessageTrace.Read.All"
-    return build(place, "GET", path, query=query, lane="traces", permission=permission, timeout_s=30.0)
-
-
-def parse_message_trace(data: Object) -> MessageTrace:
-    """One row. Source: "List messageTraces", 2025-12."""
-    return read(MessageTrace, data, "graph")
-
-
-def build_organization(place: Place) -> Request:
-    query = {"$select": "id,displayName"}
-    return build(place, "GET", "/organization", query=query, permission="Organization.Read.All")
-
-
-# --- the client ------------------------------------------------------------------------------------------------------
+#: How long a search of the unified audit log may take, and the longest wait between two looks at it; in seconds.
+_SEARCH_PATIENCE_S = 300.0
+_LONGEST_LOOK_S = 8.0
 
 
 class GraphClient:
     """Graph for the app itself, with no signed-in user."""
 
-    def __init__(self, send: Send, base_url: str = "https://graph.microsoft.com") -> None:
+    def __init__(
+        self,
+        send: Send,
+        base_url: str = "https://graph.microsoft.com",
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         """`base_url` may end in a slash or a version, and may have a path of a proxy before that."""
         self._send = send
         self._place = Place.at(base_url)
+        self._sleep = sleep
 
     # users
 
@@ -536,14 +193,14 @@ class GraphClient:
         words = odata.words(text[:_LONGEST_NAME])
         if not words:
             return ()
-        return await self._list(build_search_users(self._place, words), _user, limit=_FOUND_AT_MOST)
+        return await self._list(build_search_users(self._place, words), _user, limit=FOUND_AT_MOST)
 
     async def deleted_users(self, text: str) -> tuple[DirectoryUser, ...]:
         """Up to ten users in the recycle bin of the directory, with the UPN that they had."""
         text = text.strip()
         if not _may_be_name(text):
             return ()
-        found = await self._list(build_deleted_users(self._place, text), _user, limit=_FOUND_AT_MOST)
+        found = await self._list(build_deleted_users(self._place, text), _user, limit=FOUND_AT_MOST)
         restored = (restored_upn(user) for user in found)
         return tuple(user for user in restored if "@" not in text or text.casefold() in user.addresses)
 
@@ -572,9 +229,28 @@ class GraphClient:
         """Everything noticed about the user that is still kept. Raises: LicenceMissing (P1 or P2)."""
         return await self._list(build_risk_detections(self._place, oid), parse_risk_detection)
 
+    async def confirm_compromised(self, oid: str) -> None:
+        """Tell Entra ID Protection that an attacker has the account; shows as its risk. Raises: LicenceMissing (P2)."""
+        await self._send(build_confirm_compromised(self._place, oid))
+
     async def sign_ins(self, oid: str, since: datetime, limit: int = 200) -> tuple[SignIn, ...]:
         """The latest interactive sign-ins, newest first. Raises: LicenceMissing (P1)."""
-        found = await self._list(build_sign_ins(self._place, oid, since, limit), parse_sign_in, limit=limit)
+        return await self._sign_ins(build_sign_ins(self._place, oid, since, limit), limit)
+
+    async def background_sign_ins(self, oid: str, since: datetime, limit: int = 200) -> tuple[SignIn, ...]:
+        """
+        The latest sign-ins that apps made without the person, newest first, from Graph's beta.
+
+        Raises: Rejected or NotFound when Graph no longer knows the call, LicenceMissing (P1).
+        """
+        return await self._sign_ins(build_background_sign_ins(self._place, oid, since, limit), limit)
+
+    async def sign_ins_from(self, ip_address: str, since: datetime, limit: int = 200) -> tuple[SignIn, ...]:
+        """The latest interactive sign-ins of anybody from this address, newest first. Raises: LicenceMissing (P1)."""
+        return await self._sign_ins(build_sign_ins_from(self._place, ip_address, since, limit), limit)
+
+    async def _sign_ins(self, request: Request, limit: int) -> tuple[SignIn, ...]:
+        found = await self._list(request, parse_sign_in, limit=limit)
         return tuple(sorted(found, key=lambda sign_in: _newest_first(sign_in.at), reverse=True))
 
     async def directory_audits(
@@ -585,7 +261,70 @@ class GraphClient:
         found = await self._list(request, parse_audit_event, limit=limit)
         return tuple(sorted(found, key=lambda event: _newest_first(event.at), reverse=True))
 
+    async def audit_records(
+        self,
+        upn: str,
+        *,
+        since: datetime,
+        until: datetime,
+        limit: int = 1000,
+        patience_s: float = _SEARCH_PATIENCE_S,
+    ) -> tuple[AuditRecord, ...]:
+        """
+        What the account did in Exchange and what others did to its mailbox, by the unified audit log; newest first.
+
+        Three searches at once, because Microsoft filters by who did it: the others ask for what a cmdlet changed, and
+        for the name in all that records say, where the owner of a mailbox stands (neither verified against a live
+        tenant). `limit` is for each of them, and whoever gets that many must not take them for all.
+        Records of opened messages (MailItemsAccessed) are not among them. The log lags by up to a day.
+        Raises: Unavailable (reason still_running) after `patience_s` of waiting, Rejected with the search's state as
+        its code (failed, cancelled), or too_many_records when Microsoft cut the result off.
+        """
+        filters: tuple[dict[str, Any], ...] = (
+            {"userPrincipalNameFilters": [upn]},
+            {"objectIdFilters": [upn]},
+            {"keywordFilter": upn},
+        )
+        requests = [build_audit_search(self._place, since, until, **chosen) for chosen in filters]
+        searches = [asyncio.ensure_future(self._searched(request, limit, patience_s)) for request in requests]
+        try:
+            results = await asyncio.gather(*searches)
+        finally:
+            for search in searches:
+                search.cancel()
+        found = {record.record_id: record for result in results for record in result}
+        return tuple(sorted(found.values(), key=lambda record: _newest_first(record.at), reverse=True))
+
+    async def _searched(self, start: Request, limit: int, patience_s: float) -> tuple[AuditRecord, ...]:
+        search = await self._finished(parse_audit_search(await self._send(start)), patience_s)
+        if search.is_cut_off:
+            raise Rejected("graph", code="too_many_records", detail="The search found too many records.")
+        request = build_audit_search_records(self._place, search.search_id, limit)
+        return await self._list(request, parse_audit_record, limit=limit)
+
+    async def _finished(self, search: AuditSearch, patience_s: float) -> AuditSearch:
+        """The search when it has succeeded; looked at after 0.5 s, 1 s, 2 s and so on."""
+        wait_s, waited_s = 0.5, 0.0
+        while search.status.casefold() != "succeeded":
+            if search.status.casefold() in ("failed", "cancelled"):
+                raise Rejected("graph", code=search.status, detail="The search of the audit log came to nothing.")
+            if waited_s >= patience_s:
+                raise Unavailable("graph", reason="still_running", action="audit search")
+            await self._sleep(wait_s)
+            waited_s, wait_s = waited_s + wait_s, min(2 * wait_s, _LONGEST_LOOK_S)
+            search = parse_audit_search(await self._send(build_audit_search_state(self._place, search.search_id)))
+        return search
+
     # mailbox
+
+    async def mail_items(self, oid: str, folder: str, since: datetime, limit: int = 200) -> tuple[MailItem, ...]:
+        """
+        The latest messages of a folder, newest first, without their bodies. Raises: NotFound (folder or mailbox).
+
+        `folder` is a well-known name such as sentitems or deleteditems, in any language, or a folder's id.
+        """
+        request = build_mail_items(self._place, oid, folder, since, limit)
+        return await self._list(request, parse_mail_item, limit=limit)
 
     async def message_rules(self, oid: str) -> tuple[MailRule, ...]:
         """The visible rules of the Inbox. Raises: NotFound when there is no mailbox."""
@@ -601,7 +340,7 @@ class GraphClient:
 
     async def _set_message_rule(self, oid: str, rule_id: str, enabled: bool) -> MailRule:
         response = await self._send(build_set_message_rule(self._place, oid, rule_id, enabled))
-        return parse_message_rule(_object(response))
+        return parse_message_rule(as_object(response))
 
     # apps
 
@@ -619,16 +358,52 @@ class GraphClient:
 
     async def revoke_grant(self, grant_id: str) -> None:
         """Take a grant away; one that is gone already counts as done."""
-        try:
-            await self._send(build_revoke_grant(self._place, grant_id))
-        except NotFound:
-            return
+        await self._gone(build_revoke_grant(self._place, grant_id))
+
+    async def restore_grant(self, grant: OAuthGrant) -> None:
+        """
+        Give a grant that was taken away again, under a new id; one that is there already counts as done.
+
+        An app has one grant for each person and resource: whether its scopes are these is for reading again to tell.
+        """
+        await self._there(build_restore_grant(self._place, grant))
+
+    async def app_assignments(self, oid: str) -> tuple[AppAssignment, ...]:
+        """The apps that the user was given directly, not those through a group."""
+        return await self._list(build_app_assignments(self._place, oid), parse_app_assignment)
+
+    async def remove_app_assignment(self, oid: str, assignment_id: str) -> None:
+        """Take an app from the user; one that is gone already counts as done."""
+        await self._gone(build_remove_app_assignment(self._place, oid, assignment_id))
+
+    async def restore_app_assignment(self, oid: str, app_sp_oid: str, app_role_id: str) -> None:
+        """Give the user an app again, under a new id; one that is there already counts as done."""
+        await self._there(build_restore_app_assignment(self._place, oid, app_sp_oid, app_role_id))
 
     # how the user proves who they are
 
     async def auth_methods(self, oid: str) -> tuple[AuthMethod, ...]:
         """The registered methods, the password among them."""
         return await self._list(build_auth_methods(self._place, oid), parse_auth_method)
+
+    async def remove_auth_method(self, oid: str, kind: str, method_id: str) -> None:
+        """
+        Remove a registered method; one that is gone already counts as done. `kind` as in `AuthMethod.kind`.
+
+        Raises: Rejected with the code no_segment for the password and other kinds that are not in REMOVABLE_METHODS,
+        and with Microsoft's own for the default method; PermissionMissing also for an admin above the app.
+        """
+        await self._gone(build_remove_auth_method(self._place, oid, kind, method_id))
+
+    async def issue_access_pass(self, oid: str, *, lifetime_minutes: int, usable_once: bool) -> AccessPass:
+        """
+        A Temporary Access Pass, by which the user gets in and registers methods anew. 10 to 43,200 minutes.
+
+        Never repeated after a lost answer: the pass would be unknown and in the way of the next one.
+        Raises: Rejected when the tenant's policy forbids it or the user has one already.
+        """
+        request = build_access_pass(self._place, oid, lifetime_minutes, usable_once)
+        return parse_access_pass(await self._send(request))
 
     async def registration(self, oid: str) -> MfaRegistration:
         """The user's row in the registration report. Raises: NotFound when it has none (yet)."""
@@ -656,8 +431,26 @@ class GraphClient:
         return tuple(_user(data) for data in found if is_user(data))
 
     async def directory_roles(self, oid: str) -> tuple[DirectoryRole, ...]:
-        """Admin roles that the user holds directly, not those through a group or by activation."""
+        """
+        Admin roles that the user holds directly.
+
+        Not covered: roles through a group, roles that can be activated (PIM), and those of Exchange and Defender.
+        """
         return await self._list(build_directory_roles(self._place, oid), parse_directory_role)
+
+    async def remove_role(self, assignment_id: str) -> None:
+        """Take an admin role away; one that is gone already counts as done. Raises: as `set_sign_in`."""
+        await self._gone(build_remove_role(self._place, assignment_id))
+
+    async def add_role(self, oid: str, role_id: str, scope: str = "/") -> None:
+        """Give an admin role again, in a directory scope; one that is there already counts as done."""
+        await self._there(build_add_role(self._place, oid, role_id, scope))
+
+    # devices
+
+    async def registered_devices(self, oid: str) -> tuple[RegisteredDevice, ...]:
+        """The devices that the user has registered."""
+        return await self._list(build_registered_devices(self._place, oid), parse_registered_device)
 
     # the tenant
 
@@ -682,7 +475,11 @@ class GraphClient:
         service_source: str | None = "microsoftDefenderForOffice365",
         limit: int = 200,
     ) -> tuple[SecurityAlert, ...]:
-        """Alerts created since then; compare titles yourself. A repeated event may join an old alert instead."""
+        """
+        Alerts created since then, of one product or of all (None); compare titles and people yourself.
+
+        A repeated event may join an old alert instead of making a new one.
+        """
         request = build_alerts(self._place, since, service_source, limit)
         return await self._list(request, parse_alert, limit=limit)
 
@@ -695,16 +492,31 @@ class GraphClient:
 
     async def organization_name(self) -> str | None:
         """How the tenant calls itself; None when it does not say."""
-        found = await self._list(build_organization(self._place), lambda data: _leaf(to_text, data, "displayName"))
+        found = await self._list(build_organization(self._place), lambda data: leaf(to_text, data, "displayName"))
         return found[0] if found else None
 
     # shared
+
+    async def _gone(self, request: Request) -> None:
+        """Delete something that may be gone already."""
+        try:
+            await self._send(request)
+        except NotFound:
+            return
+
+    async def _there(self, request: Request) -> None:
+        """Make something that may be there already."""
+        try:
+            await self._send(request)
+        except Rejected as refusal:
+            if not says_already_there(refusal):
+                raise
 
     async def _find(self, condition: Callable[[str], str], text: str) -> tuple[DirectoryUser, ...]:
         text = text.strip()
         if not _may_be_name(text):
             return ()
-        return await self._list(build_find_users(self._place, condition(text)), _user, limit=_FOUND_AT_MOST)
+        return await self._list(build_find_users(self._place, condition(text)), _user, limit=FOUND_AT_MOST)
 
     async def _list(
         self, request: Request, parse: Callable[[Object], Item], limit: int | None = None
@@ -724,14 +536,7 @@ def _user(data: Object) -> DirectoryUser:
 
 def _id(data: Object) -> str:
     """The id of a member; without one it is no group that we could have asked for."""
-    return (_leaf(to_text, data, "id") or "").casefold()
-
-
-def _object(response: Response) -> Object:
-    data = response.json()
-    if not isinstance(data, Mapping):
-        raise BrokenAnswer("graph", action=response.request.action, what="object")
-    return data
+    return (leaf(to_text, data, "id") or "").casefold()
 
 
 def _may_be_name(text: str) -> bool:

@@ -8,9 +8,10 @@ Source of all field names: Microsoft's metadata of Graph v1.0, 2026-08-20.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, AliasPath, BeforeValidator, Field
+from pydantic import AliasChoices, AliasPath, BeforeValidator, Field, SecretStr
 
 from services.cases import Subject, Value
 from services.clients.reading import (
@@ -113,7 +114,7 @@ class RiskDetection(Wire):
 
 
 class SignIn(Wire):
-    """One interactive sign-in, tried or done."""
+    """One sign-in, tried or done."""
 
     sign_in_id: Id = _must_have("id")
     at: MaybeMoment = _field("createdDateTime")
@@ -127,6 +128,9 @@ class SignIn(Wire):
     state: MaybeText = _field("location/state")
     #: Two letters, usually.
     country: MaybeText = _field("location/countryOrRegion")
+    #: Degrees; null for addresses that nobody can place.
+    latitude: MaybeNumber = _field("location/geoCoordinates/latitude")
+    longitude: MaybeNumber = _field("location/geoCoordinates/longitude")
     #: Browser, Mobile Apps and Desktop clients, or a legacy protocol such as IMAP4 or Authenticated SMTP.
     client_app: MaybeText = _field("clientAppUsed")
     user_agent: MaybeText = _field("userAgent")
@@ -224,6 +228,73 @@ class ServicePrincipal(Wire):
     account_enabled: MaybeFlag = _field("accountEnabled")
 
 
+class AppAssignment(Wire):
+    """That the user was given an app, which is how apps show that nobody needed to consent to."""
+
+    assignment_id: Id = _must_have("id")
+    app_name: Name = _field("resourceDisplayName", default="")
+    #: Object id of the app's service principal.
+    app_sp_oid: MaybeText = _field("resourceId")
+    principal_oid: MaybeText = _field("principalId")
+    #: "User", or "Group" when it came through a group.
+    principal_type: MaybeText = _field("principalType")
+    #: All zeros is the default access.
+    app_role_id: MaybeText = _field("appRoleId")
+    created_at: MaybeMoment = _field("createdDateTime", "creationTimestamp")
+
+
+class RegisteredDevice(Wire):
+    """A device that the user has registered in the directory."""
+
+    device_oid: Id = _must_have("id")
+    name: Name = _field("displayName", default="")
+    operating_system: MaybeText = _field("operatingSystem")
+    registered_at: MaybeMoment = _field("registrationDateTime", "createdDateTime")
+    #: Workplace (registered), AzureAd (joined), ServerAd (hybrid).
+    trust_type: MaybeText = _field("trustType")
+    is_managed: MaybeFlag = _field("isManaged")
+    is_compliant: MaybeFlag = _field("isCompliant")
+    enabled: MaybeFlag = _field("accountEnabled")
+
+
+class AuditRecord(Wire):
+    """One entry of the unified audit log."""
+
+    record_id: Id = _must_have("id")
+    at: MaybeMoment = _field("createdDateTime")
+    #: HardDelete, New-InboxRule, Add-MailboxPermission, ...
+    operation: Name = _field("operation", default="")
+    service: MaybeText = _field("service")
+    user_upn: MaybeText = _field("userPrincipalName", "userId")
+    ip_address: MaybeText = _field("clientIp")
+    object_id: MaybeText = _field("objectId")
+    #: The whole entry, in the form of its kind.
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class AuditSearch(Wire):
+    """A search of the unified audit log, which runs by itself."""
+
+    search_id: Id = _must_have("id")
+    #: notStarted, running, succeeded, failed, cancelled.
+    status: Name = _field("status", default="")
+    #: Whether Microsoft left records out because there were too many.
+    is_cut_off: MaybeFlag = _field("isRecordCountLimitExceeded")
+
+
+class MailItem(Wire):
+    """A message in a folder of a mailbox, without its body."""
+
+    item_id: Id = _must_have("id")
+    #: As in the message trace, with its angle brackets.
+    internet_message_id: MaybeText = _field("internetMessageId")
+    subject: MaybeText = _field("subject")
+    sent_at: MaybeMoment = _field("sentDateTime")
+    received_at: MaybeMoment = _field("receivedDateTime")
+    sender_address: MaybeText = _field("from/emailAddress/address")
+    recipients: tuple[str, ...] = ()
+
+
 class AuthMethod(Wire):
     """One way for the user to prove who they are."""
 
@@ -244,6 +315,14 @@ def _method_kind(value: Any) -> Any:
         return value
     name = value.removeprefix("#").removeprefix("microsoft.graph.")
     return re.sub(r"AuthenticationMethod$", "", name) or "unknown"
+
+
+class AccessPass(Value):
+    """A Temporary Access Pass. Show it once, to the approver, and store it nowhere."""
+
+    value: SecretStr
+    #: None when Microsoft did not say.
+    valid_until: datetime | None = None
 
 
 class MfaRegistration(Wire):
@@ -411,6 +490,10 @@ class SecurityAlert(Wire):
     status: MaybeText = _field("status")
     severity: MaybeText = _field("severity")
     service_source: MaybeText = _field("serviceSource")
+    #: What somebody made of it: unknown, falsePositive, truePositive, informationalExpectedActivity.
+    classification: MaybeText = _field("classification")
+    #: Such as compromisedAccount, phishing, confirmedUserActivity.
+    determination: MaybeText = _field("determination")
     created_at: MaybeMoment = _field("createdDateTime")
     updated_at: MaybeMoment = _field("lastUpdateDateTime")
     web_url: MaybeText = _field("alertWebUrl")

@@ -57,6 +57,8 @@ class Request:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     #: Seconds for one try; None for the sender's own.
     timeout_s: float | None = None
+    #: How often it is sent at most; None for as often as the sender sends.
+    tries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,25 @@ class Sender:
         Raises: LicenceMissing, PermissionMissing, NotFound, Rejected, Throttled, Unavailable, BrokenAnswer; for a
         missing token the same with service "entra".
         """
-        call = _Call(request, self._monotonic())
+        return await self._settled(_Call(request, self._monotonic()), None)
+
+    async def send_after(self, request: Request, failure: ServiceError) -> Response:
+        """The answer to a call that failed inside a batch: sent alone, as the next try after that failure."""
+        return await self._settled(_Call(request, self._monotonic(), tries=1), failure)
+
+    def refused(self, request: Request, status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
+        """What an answer that is not a good one means for this call."""
+        if status < 400:
+            detail = "An answer that leads elsewhere."
+            return Rejected(request.service, code=str(status), detail=detail, status=status)
+        refusal = Refusal(request.service, request.action, status, headers, body, request.permission)
+        return failure_of(refusal, self._clock.now())
+
+    async def _settled(self, call: _Call, failure: ServiceError | None) -> Response:
         try:
-            async with self._lanes[request.lane].place():
+            async with self._lanes[call.request.lane].place():
+                if failure is not None:
+                    await self._wait_or_give_up(call, failure)
                 response = await self._send_until_settled(call)
         except ServiceError as exc:
             self._told(call, str(exc.params.get("status", "none")), type(exc).__name__)
@@ -193,10 +211,7 @@ class Sender:
             call.token_renewed = True
             self._tokens.forget(request.scope, token)
             return None
-        if status < 400:
-            raise Rejected(request.service, code=str(status), detail="An answer that leads elsewhere.", status=status)
-        refusal = Refusal(request.service, request.action, status, headers, body, request.permission)
-        raise failure_of(refusal, self._clock.now())
+        raise self.refused(request, status, headers, body)
 
     async def _exchange(self, call: _Call, token: str) -> tuple[int, Mapping[str, str], bytes]:
         """Bytes out, bytes in. The only place where aiohttp's exceptions become ours."""
@@ -241,7 +256,8 @@ class Sender:
             # Held for everybody in the lane, but no single odd answer may stop it for long.
             held_s = min(float(str(wished_s)), self._limits.max_queue_s)
             self._lanes[call.request.lane].turns.hold(self._monotonic() + held_s)
-        if not _may_be_repeated(call.request, exc) or call.tries >= self._limits.max_tries:
+        most = call.request.tries or self._limits.max_tries
+        if not _may_be_repeated(call.request, exc) or call.tries >= most:
             raise exc
         wait_s = self._backoff_s(call.tries) if wished_s is None else float(str(wished_s))
         if call.waited_s + wait_s > self._limits.max_wait_s:

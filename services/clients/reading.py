@@ -29,7 +29,7 @@ class Wire(Value):
     model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True)
 
 
-def read(model: type[Model], data: Any, service: str, **more: Any) -> Model:
+def read(model: type[Model], data: Any, service: str, /, **more: Any) -> Model:
     """`data` as a model; `more` are its fields that have no name in the service. Raises: BrokenAnswer."""
     if not isinstance(data, Mapping):
         raise BrokenAnswer(service, what=model.__name__)
@@ -66,6 +66,15 @@ def parts(data: Mapping[str, Any], name: str, service: str) -> list[Mapping[str,
 def clean(text: str) -> str:
     """Text without NUL and half surrogates, which outsiders may put in a name and PostgreSQL refuses to store."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\x00", "\ufffd")
+
+
+def plain(value: Any) -> Any:
+    """Anything out of JSON, with all its texts as `clean` leaves them."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {clean(str(name)): plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 def to_text(value: Any) -> str | None:

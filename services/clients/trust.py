@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 import requests
@@ -35,7 +36,13 @@ def ssl_context(ca_bundle: Path | None = None) -> ssl.SSLContext:
 def open_session(ca_bundle: Path | None = None) -> aiohttp.ClientSession:
     """The HTTP session of the process: shared connections, our trust, the proxies of the environment. Close it."""
     connector = aiohttp.TCPConnector(ssl=ssl_context(ca_bundle), limit=64)
-    return aiohttp.ClientSession(connector=connector, trust_env=True, cookie_jar=aiohttp.DummyCookieJar())
+    # aiohttp asks the environment in a thread for each call, so it is told to only when there is something to find.
+    return aiohttp.ClientSession(connector=connector, trust_env=names_proxy(), cookie_jar=aiohttp.DummyCookieJar())
+
+
+def names_proxy() -> bool:
+    """Whether the environment names a proxy, as HTTPS_PROXY does; NO_PROXY alone names none."""
+    return any(kind != "no" for kind in getproxies())
 
 
 def requests_session(ca_bundle: Path | None = None) -> requests.Session:

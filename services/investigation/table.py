@@ -33,6 +33,7 @@ class VerdictRow(_Checked):
     suspected_from: int = Field(gt=0)
     #: Share of the weights, 0 to 1.
     least_completeness: float = Field(ge=0, le=1)
+    low_completeness: float = Field(ge=0, le=1)
     source: str = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -57,7 +58,11 @@ class SignalRow(_Checked):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        for name, number in {**self.points, **self.thresholds}.items():
+        """Points may be 0, for what is told and adds nothing; a threshold of 0 would be no threshold."""
+        for name, number in self.points.items():
+            if number < 0:
+                raise ValueError(f"{self.signal_id}.{name} must not be below 0")
+        for name, number in self.thresholds.items():
             if number <= 0:
                 raise ValueError(f"{self.signal_id}.{name} must be above 0")
         return self
@@ -151,9 +156,69 @@ class _AuthMethods(_Checked):
     registered_activities: frozenset[str]
 
 
+class _Delegates(_Checked):
+    source: str
+    exchange_own: tuple[str, ...]
+    everybody: frozenset[str]
+    write: frozenset[str]
+    read: frozenset[str]
+    added_operations: frozenset[str]
+
+
+class _AdminRoles(_Checked):
+    source: str
+    added_activities: frozenset[str]
+
+
 class _Passwords(_Checked):
     source: str
     changed_activities: frozenset[str]
+
+
+class _Profile(_Checked):
+    source: str
+    changed_activities: frozenset[str]
+    kinds: Mapping[str, frozenset[str]]
+
+
+class _MailboxAudit(_Checked):
+    source: str
+    deletes: frozenset[str]
+    rules: frozenset[str]
+    permissions: frozenset[str]
+    transport: frozenset[str]
+    mailbox: frozenset[str]
+    protocols: frozenset[str]
+    auditing: frozenset[str]
+    reads: frozenset[str]
+    sends: frozenset[str]
+    sends_out: frozenset[str]
+    sent_folders: frozenset[str]
+
+
+class _Sent(_Checked):
+    source: str
+    failed_statuses: frozenset[str]
+
+
+class _Scam(_Checked):
+    source: str
+    scam: frozenset[str]
+    business: frozenset[str]
+
+
+class _Signature(_Checked):
+    source: str
+    money: frozenset[str]
+    shorteners: frozenset[str]
+
+
+class _Alerts(_Checked):
+    source: str
+    block_titles: tuple[str, ...]
+    volume_titles: tuple[str, ...]
+    harmless: frozenset[str]
+    confirmed: frozenset[str]
 
 
 class Words(_Checked):
@@ -164,7 +229,15 @@ class Words(_Checked):
     sign_ins: _SignIns
     oauth: _OAuth
     auth_methods: _AuthMethods
+    delegates: _Delegates
+    admin_roles: _AdminRoles
     passwords: _Passwords
+    profile: _Profile
+    mailbox_audit: _MailboxAudit
+    sent: _Sent
+    scam: _Scam
+    signature: _Signature
+    alerts: _Alerts
 
 
 @lru_cache(maxsize=1)

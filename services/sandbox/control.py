@@ -14,7 +14,7 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from services.sandbox.seed import limit_reason
+from services.sandbox.seed_basics import limit_reason
 from services.sandbox.state import GRAPH, Person, Tenant
 
 Json = dict[str, Any]
@@ -84,6 +84,8 @@ class Control:
         Order a fault: `{"match": {...}, "kind": ...}` with `times`, `retry_after_s`, `seconds`, `after`; 201.
 
         Match by service (login, graph, exchange), method, path_regex, cmdlet. Kinds are those of `misbehave.FaultKind`.
+        A source that takes half a minute until the fault is cleared: `{"kind": "slow", "seconds": 30, "times": -1,
+        "match": {"path_regex": "messageTraces"}}`; with `{"cmdlet": "Get-InboxRule"}` it is one of Exchange.
         """
         return web.json_response(plain(self._tenant.faults.add(await request.json())), status=201)
 
@@ -101,9 +103,10 @@ class Control:
         Change the tenant; answers with its state. Keys, all optional:
 
         `block` {"address", "reason", "temporary"}, `unblock` address, `licences` and `switches` and `organisation`
-        {name: value}, `grant` and `take_away` [permission] (of `resource`, Graph unless said), `exchange_role` name,
-        `app` {"may_change_admins"}, `certificate` PEM, `person` and `mailbox` {"upn", name: value}, `advance_s`
-        seconds, `expire_tokens` true, `forget_throttling` true.
+        {name: value} with the names of `state.Licences`, `state.Switches` and `state.OrganisationSettings`, `grant` and
+        `take_away` [permission] (of `resource`, Graph unless said), `exchange_role` name, `app` {"may_change_admins"},
+        `certificate` PEM, `person` and `mailbox` {"upn", name: value}, `advance_s` seconds, `expire_tokens` true,
+        `forget_throttling` true.
         """
         changes = await request.json()
         unknown = set(changes) - set(self._changers()) - {"resource"}

@@ -1,5 +1,6 @@
 """What has happened to Contoso's people lately: sign-ins, risk, audit logs, consents, sent mail, alerts."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.sandbox.state import (
@@ -44,6 +45,42 @@ def add_evidence(tenant: Tenant, now: datetime) -> None:
     _add_unified_audit(tenant, people["jane"], now)
     _add_mail(tenant, people, now)
     _add_other_alerts(tenant, people, now)
+    _add_everyday_records(tenant, now)
+
+
+def sort_by_time(tenant: Tenant) -> None:
+    """Put all logs in the order in which they are read: the newest first."""
+    for log in (tenant.sign_ins, tenant.directory_audits, tenant.audit_records, tenant.trace):
+        log.sort(key=lambda entry: entry.at, reverse=True)
+
+
+def send(
+    tenant: Tenant,
+    person: Person,
+    at: datetime,
+    subject: str,
+    recipients: list[str],
+    *,
+    bcc: Sequence[str] = (),
+    keep_copy: bool = True,
+    from_ip: str = "198.51.100.23",
+) -> None:
+    """Let somebody send a message: a row of the message trace for each recipient, and a copy in Sent Items."""
+    if person.mailbox is None:
+        raise LookupError(f"{person.upn} has no mailbox")
+    trace_id = stable_uuid("sent", person.oid, subject, str(at))
+    # Exchange gives Message-IDs of its own form, under which both logs show the message.
+    internet_id = f"<{trace_id.replace('-', '').upper()}@EURP193MB0815.EURP193.PROD.OUTLOOK.COM>"
+    sender = person.mail or person.upn
+    for recipient in (*recipients, *bcc):
+        row = TraceRow(at, sender, recipient, subject, "Delivered", trace_id=trace_id, internet_id=internet_id)
+        row.from_ip = from_ip
+        tenant.trace.append(row)
+    if keep_copy:
+        message_id = opaque_id(person.oid, subject, str(at))
+        body = f"{subject}, best wishes"
+        copy = Message(message_id, at, subject, recipients, body, bcc=list(bcc), internet_id=internet_id)
+        person.mailbox.messages.setdefault("sentitems", []).append(copy)
 
 
 def _add_applications(tenant: Tenant) -> None:
@@ -84,13 +121,13 @@ def _add_grants(tenant: Tenant, people: dict[str, Person], now: datetime) -> Non
 def _add_everyday_sign_ins(tenant: Tenant, now: datetime) -> None:
     workers = [person for person in tenant.people if person.licensed and person.deleted_at is None]
     for number, person in enumerate(workers):
-        for day in range(12):
+        for day in range(28):
             at = now - timedelta(days=day, hours=5, minutes=7 * number)
             client_app = "Mobile Apps and Desktop clients" if day % 3 else "Browser"
             tenant.sign_ins.append(SignIn(at, person.oid, HOME_IP, "Stockholm", "SE", client_app=client_app))
-        tenant.sign_ins.append(
-            SignIn(now - timedelta(hours=6), person.oid, HOME_IP, "Stockholm", "SE", interactive=False)
-        )
+        for day in range(0, 28, 4):
+            at = now - timedelta(days=day, hours=6)
+            tenant.sign_ins.append(SignIn(at, person.oid, HOME_IP, "Stockholm", "SE", interactive=False))
 
 
 def _add_attack_sign_ins(tenant: Tenant, jane: Person, now: datetime) -> None:
@@ -319,6 +356,14 @@ def _add_unified_audit(tenant: Tenant, jane: Person, now: datetime) -> None:
     tenant.audit_records.sort(key=lambda record: record.at, reverse=True)
 
 
+def send_weekly(tenant: Tenant, person: Person, last: datetime, subject: str, readers: int) -> None:
+    """The same mailing for five weeks, the readers hidden from each other."""
+    receivers = [f"reader{number}@subscribers.example" for number in range(readers)]
+    for week in range(5):
+        at = last - timedelta(days=7 * week)
+        send(tenant, person, at, f"{subject} {52 - week}", [person.mail or person.upn], bcc=receivers)
+
+
 def _add_mail(tenant: Tenant, people: dict[str, Person], now: datetime) -> None:
     jane, omar, ines = people["jane"], people["omar"], people["ines"]
     burst = now - timedelta(hours=2, minutes=50)
@@ -330,30 +375,63 @@ def _add_mail(tenant: Tenant, people: dict[str, Person], now: datetime) -> None:
         tenant.trace.append(
             TraceRow(at, jane.upn, f"victim{number}@fabrikam{number % 7}.example", SCAM_SUBJECT, status)
         )
-    for number in range(60):
-        at = now - timedelta(hours=5, minutes=20) + timedelta(seconds=number)
-        tenant.trace.append(
-            TraceRow(at, omar.upn, f"reader{number}@subscribers.example", "Contoso newsletter", "Delivered")
-        )
-    for person, subject in ((jane, "Re: lunch"), (ines, "Sketches"), (ines, "Sketches, second try")):
-        tenant.trace.append(TraceRow(now - timedelta(hours=7), person.upn, "megan@contoso.com", subject, "Delivered"))
     tenant.trace.sort(key=lambda row: row.at, reverse=True)
     # The scam is gone from Jane's sent items: whoever sent it has deleted it.
-    _sent(jane, now - timedelta(hours=7), "Re: lunch", ["megan@contoso.com"])
-    for number in range(14):
-        _sent(
-            omar, now - timedelta(hours=6, minutes=number), "Contoso newsletter", [f"list{number}@subscribers.example"]
-        )
-    _sent(ines, now - timedelta(hours=7), "Sketches", ["megan@contoso.com"])
+    send(tenant, jane, now - timedelta(hours=7), "Re: lunch", ["megan@contoso.com"])
+    for subject, minutes in (("Sketches", 0), ("Sketches, second try", 25)):
+        send(tenant, ines, now - timedelta(hours=7, minutes=-minutes), subject, ["megan@contoso.com"])
+    for name, hours, readers in (("pia", 9.3, 80), ("sven", 26.4, 70), ("grace", 7.8, 50), ("tove", 1.1, 90)):
+        send_weekly(tenant, people[name], now - timedelta(hours=hours), "News for our partners, week", readers)
+    for week in range(3):
+        for number in range(12):
+            readers = [f"reader{5 * number + reader}@subscribers.example" for reader in range(5)]
+            at = now - timedelta(days=7 * week, hours=5, minutes=20 - number)
+            send(tenant, omar, at, "Contoso newsletter", readers)
 
 
-def _sent(person: Person, at: datetime, subject: str, recipients: list[str]) -> None:
-    if person.mailbox is None:
-        raise LookupError(f"{person.upn} has no mailbox")
-    sent = person.mailbox.messages.setdefault("sentitems", [])
-    sent.append(
-        Message(opaque_id(person.oid, subject, str(len(sent))), at, subject, recipients, f"{subject}, best wishes")
-    )
+def _add_everyday_records(tenant: Tenant, now: datetime) -> None:
+    """What the audit log says of a mailbox in ordinary use: some mail sent, some thrown away."""
+    for number, person in enumerate(person for person in tenant.people if person.mailbox is not None):
+        for day in range(7):
+            at = now - timedelta(days=day, hours=5, minutes=11 + 7 * number)
+            tenant.audit_records += [
+                item_record(person, at, "Send", HOME_IP, "", ["Notes of today"]),
+                item_record(person, at + timedelta(minutes=3), "MoveToDeletedItems", HOME_IP, "inbox", ["Old news"]),
+            ]
+    tenant.audit_records.sort(key=lambda record: record.at, reverse=True)
+
+
+def item_record(
+    person: Person, at: datetime, operation: str, ip: str, folder_key: str, subjects: Sequence[str]
+) -> AuditRecord:
+    """Messages of a mailbox that its owner has handled; the folder is named in the language of the mailbox."""
+    folder = person.mailbox.folder(folder_key) if person.mailbox and folder_key else None
+    path = {"Path": f"\\{folder.name}"} if folder else {}
+    items = [{"Subject": subject, **({"ParentFolder": path} if path else {})} for subject in subjects]
+    several = operation in ("HardDelete", "SoftDelete", "MoveToDeletedItems", "Move")
+    data = {
+        "MailboxOwnerUPN": person.upn,
+        "LogonType": 0,
+        "ExternalAccess": False,
+        "ClientInfoString": "Client=OWA;Action=ViaProxy",
+        "ClientIPAddress": ip,
+        "ResultStatus": "Succeeded",
+        **({"Folder": path} if path else {}),
+        **({"AffectedItems": items} if several else {"Item": items[0]}),
+    }
+    kind = "ExchangeItemGroup" if several else "ExchangeItem"
+    record_id = stable_uuid("record", person.oid, operation, str(at))
+    return AuditRecord(at, operation, kind, "Exchange", person.upn, ip, "", data, record_id)
+
+
+def cmdlet_record(
+    person: Person, at: datetime, cmdlet: str, ip: str, target: str, parameters: Mapping[str, str]
+) -> AuditRecord:
+    """A cmdlet that somebody has run; Exchange adds the port to the address here."""
+    given = [{"Name": name, "Value": value} for name, value in parameters.items()]
+    data = {"Parameters": given, "ResultStatus": "True", "ExternalAccess": False, "AppId": "", "SessionId": ""}
+    record_id = stable_uuid("record", person.oid, cmdlet, str(at))
+    return AuditRecord(at, cmdlet, "ExchangeAdmin", "Exchange", person.upn, f"{ip}:54812", target, data, record_id)
 
 
 def _add_other_alerts(tenant: Tenant, people: dict[str, Person], now: datetime) -> None:

@@ -1,6 +1,8 @@
 """The tenant's security settings at the start: weak in the ways that small tenants are weak."""
 
-from services.sandbox.state import OutboundPolicy, ScoreControl, Tenant, stable_uuid
+from datetime import timedelta
+
+from services.sandbox.state import OutboundPolicy, ScoreControl, Tenant, TransportRule, stable_uuid
 
 #: name, title, category, service, score, maximum.
 CONTROLS = (
@@ -42,6 +44,9 @@ def add_posture(tenant: Tenant) -> None:
             rule=(0, True, ["omar@contoso.com"]),
         ),
     ]
+    changed_at = tenant.clock.now() - timedelta(days=410)
+    disclaimer = "<p>This message comes from Contoso Ltd.</p>"
+    tenant.transport_rules = [TransportRule("Footer for external mail", 0, changed_at, disclaimer=disclaimer)]
     tenant.score_controls = [
         ScoreControl(name, title, category, service, float(score), float(most), _action_url(category), rank)
         for rank, (name, title, category, service, score, most) in enumerate(CONTROLS, start=1)

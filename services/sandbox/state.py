@@ -18,6 +18,16 @@ COMPLIANCE = "https://ps.compliance.protection.outlook.com"
 BOT_FRAMEWORK = "https://api.botframework.com"
 
 GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
+EXCHANGE_ADMINISTRATOR = "29232cdf-9323-42fd-ade2-1d097af3e4de"
+#: Ids and names of directory roles; Microsoft's own roles have the same ids in every tenant.
+ROLE_NAMES = {
+    GLOBAL_ADMINISTRATOR: "Global Administrator",
+    EXCHANGE_ADMINISTRATOR: "Exchange Administrator",
+    "f2ef992c-3afb-46b9-b7cf-a126ee74c451": "Global Reader",
+    "fe930be7-5e62-47db-91af-98c3a49a38b1": "User Administrator",
+}
+#: The role of an assignment that gives access to an application and nothing more.
+DEFAULT_ACCESS = "00000000-0000-0000-0000-000000000000"
 
 
 class Clock:
@@ -154,6 +164,10 @@ class Message:
     subject: str
     recipients: list[str]
     body: str = ""
+    cc: list[str] = field(default_factory=list)
+    bcc: list[str] = field(default_factory=list)
+    #: The Message-ID of the mail itself, the same here and in the message trace; empty: one of its own.
+    internet_id: str = ""
 
 
 @dataclass
@@ -172,11 +186,15 @@ class Mailbox:
     deliver_and_forward: bool = False
     audit_enabled: bool = True
     protocols: dict[str, bool] = field(default_factory=dict)
+    #: None leaves authenticated SMTP to the setting of the organisation.
+    smtp_auth_disabled: bool | None = None
     #: (user, rights, denied) of mailbox permissions.
     permissions: list[tuple[str, list[str], bool]] = field(default_factory=list)
     #: (trustee) of SendAs permissions.
     send_as: list[str] = field(default_factory=list)
-    #: folder -> [(user, rights)].
+    #: Display names of those who may send on behalf of it.
+    send_on_behalf: list[str] = field(default_factory=list)
+    #: Key of a folder -> [(user, rights)]; people by display name, "Default" and "Anonymous" for everybody.
     folder_permissions: dict[str, list[tuple[str, list[str]]]] = field(default_factory=dict)
     signature: str = ""
     roaming_signatures: bool = False
@@ -200,6 +218,19 @@ class Mailbox:
 
 
 @dataclass
+class RegisteredDevice:
+    """A device in the directory that somebody has registered or joined."""
+
+    oid: str
+    name: str
+    system: str
+    registered_at: datetime
+    trust_type: str = "Workplace"
+    managed: bool | None = None
+    compliant: bool | None = None
+
+
+@dataclass
 class Person:
     """An account of the tenant. Times are aware UTC; `proxy_addresses` start with `SMTP:` (primary) or `smtp:`."""
 
@@ -214,6 +245,7 @@ class Person:
     user_type: str = "Member"
     job_title: str | None = None
     mobile_phone: str | None = None
+    postal_code: str | None = None
     preferred_language: str | None = None
     synced: bool = False
     created_at: datetime = datetime(2021, 3, 1, tzinfo=UTC)
@@ -223,6 +255,9 @@ class Person:
     sessions_valid_from: datetime = datetime(2021, 3, 1, tzinfo=UTC)
     licensed: bool = True
     role_definition_ids: list[str] = field(default_factory=list)
+    #: Where a role holds, when that is not the whole directory.
+    role_scopes: dict[str, str] = field(default_factory=dict)
+    devices: list[RegisteredDevice] = field(default_factory=list)
     methods: list[AuthMethod] = field(default_factory=list)
     mailbox: Mailbox | None = None
 
@@ -276,6 +311,7 @@ class ServicePrincipal:
     name: str
     publisher: str | None = None
     homepage: str | None = None
+    created_at: datetime | None = None
 
 
 @dataclass
@@ -297,11 +333,12 @@ class AppRoleAssignment:
     principal_oid: str
     resource_oid: str
     created_at: datetime
+    app_role_id: str = DEFAULT_ACCESS
 
 
 @dataclass
 class SignIn:
-    """One sign-in. `error_code` 0 is a success."""
+    """One sign-in. `error_code` 0 is a success; `device_name` is empty for a device nobody registered."""
 
     at: datetime
     person_oid: str
@@ -315,6 +352,8 @@ class SignIn:
     browser: str = "Edge 141.0.0"
     system: str = "Windows10"
     interactive: bool = True
+    device_name: str = ""
+    managed: bool = False
     risk_level: str = "none"
     risk_state: str = "none"
     risk_events: list[str] = field(default_factory=list)
@@ -364,6 +403,8 @@ class DirectoryAudit:
     initiator_app: str | None = None
     initiator_ip: str | None = None
     target_kind: str = "User"
+    #: Further targets as (object id, name, Graph's type), such as the role that a user was added to.
+    more_targets: list[tuple[str, str, str]] = field(default_factory=list)
     changes: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     details: list[tuple[str, str]] = field(default_factory=list)
     audit_id: str = field(default_factory=lambda: f"Directory_{uuid.uuid4()}")
@@ -416,7 +457,11 @@ class Alert:
 
 @dataclass
 class TraceRow:
-    """One recipient of one message in the message trace."""
+    """
+    One recipient of one message in the message trace.
+
+    All recipients of a message share `trace_id` and `internet_id`; empty, the latter is made of the former.
+    """
 
     at: datetime
     sender: str
@@ -426,6 +471,12 @@ class TraceRow:
     size: int = 24_118
     from_ip: str = "198.51.100.23"
     trace_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    internet_id: str = ""
+
+    @property
+    def message_id(self) -> str:
+        """The Message-ID with its angle brackets."""
+        return self.internet_id or f"<{self.trace_id}@contoso.com>"
 
 
 @dataclass
@@ -443,6 +494,19 @@ class OutboundPolicy:
     notify_to: list[str] = field(default_factory=list)
     #: (priority, enabled, addresses) of the rule that applies it; None for the default policy.
     rule: tuple[int, bool, list[str]] | None = None
+
+
+@dataclass
+class TransportRule:
+    """A mail flow rule of the organisation."""
+
+    name: str
+    priority: int
+    changed_at: datetime
+    enabled: bool = True
+    redirect_to: list[str] = field(default_factory=list)
+    blind_copy_to: list[str] = field(default_factory=list)
+    disclaimer: str = ""
 
 
 @dataclass
@@ -529,6 +593,7 @@ class Tenant:
     alerts: list[Alert] = field(default_factory=list)
     trace: list[TraceRow] = field(default_factory=list)
     outbound_policies: list[OutboundPolicy] = field(default_factory=list)
+    transport_rules: list[TransportRule] = field(default_factory=list)
     score_controls: list[ScoreControl] = field(default_factory=list)
     organisation: OrganisationSettings = field(default_factory=OrganisationSettings)
     #: Access tokens of an older generation are refused as expired.

@@ -1,5 +1,5 @@
 """
-`make bench`: how fast the bot is next to others in the same run. Everything stays on this machine's loopback.
+`make bench`: how good the verdicts are, and how fast the bot is next to others in the same run, all on loopback.
 
 Repetitions of those who are compared are interleaved and ratios are taken within a repetition, so that whatever else
 the machine does hits all of them. Nothing is asserted: times depend on the machine.
@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from tests.benchmarks import card_rendering, main_job
+from tests.benchmarks import card_rendering, main_job, verdicts
 from tests.benchmarks.figures import Figure, as_data, as_lines
 from tests.benchmarks.front_door import open_front_door
 
@@ -27,7 +27,7 @@ async def measure() -> list[Figure]:
         async with open_front_door(keys) as door:
             await door.warm_up()
             job = await main_job.measure(keys, meanwhile=door.round)
-        return [*door.figures(), *cards, *job]
+        return [*await verdicts.measure(), *door.figures(), *cards, *job]
 
 
 def main() -> None:

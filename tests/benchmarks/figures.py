@@ -15,7 +15,7 @@ class Figure:
     group: str
     what: str
     value: float
-    #: "x" for a ratio, else what is counted: "1/s", "s", "us".
+    #: "x" for a ratio, "" for a share, else what is counted: "1/s", "s", "us", "cases".
     unit: str
     lowest: float
     highest: float
@@ -46,10 +46,21 @@ def as_lines(figures: Sequence[Figure]) -> list[str]:
     for index, one in enumerate(figures):
         if index == 0 or figures[index - 1].group != one.group:
             lines += ["", one.group]
-        spread = f"({_number(one.lowest)} to {_number(one.highest)}, {one.repetitions} runs)"
         aim = f"  aim: {one.target}" if one.target else ""
-        lines.append(f"  {one.what:{width}}  {_number(one.value):>8} {one.unit:4} {spread}{aim}")
+        line = f"  {one.what:{width}}  {_value(one):>8} {one.unit:5} {_spread(one)}{aim}"
+        lines.append(line.rstrip())
     return lines[1:]
+
+
+def _value(one: Figure) -> str:
+    return f"{one.value:,.0f}" if one.unit == "cases" else _number(one.value)
+
+
+def _spread(one: Figure) -> str:
+    """Nothing for what comes out the same every time, and so is measured once."""
+    if one.repetitions == 1:
+        return ""
+    return f"({_number(one.lowest)} to {_number(one.highest)}, {one.repetitions} runs)"
 
 
 def _number(value: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -38,9 +39,12 @@ INVESTIGATING_S = 0.4
 ACTING_S = 0.1
 #: Entra ID Protection takes one call a second, and the investigation makes two; see `services/clients/lanes.py`.
 RISK_PAUSE_S = 1.0
-#: Reports (sign-ins, audits) are paced too: at most so many in so many seconds, of which one case takes this many. A
-#: case begins when its own find room, or it would be measured how long it waits for the one before.
-REPORTS, REPORTS_S, REPORTS_OF_A_CASE = 5, 10.5, 3
+#: Reports (sign-ins, audits) are paced too: at most so many in so many seconds. A case begins when the last ones are
+#: that long ago, or it would be measured how long it waits for the one before.
+REPORTS, REPORTS_PERIOD_S = 5, 10.0
+#: The pauses between the looks at a search of the audit log, as `GraphClient.audit_records` makes them; in seconds.
+LOOK_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0)
+_SEARCH = re.compile(r"/security/auditLog/queries/([^/?]+)(/records)?")
 LOOK_EVERY_S = 0.01
 PATIENCE_S = 40.0
 
@@ -126,9 +130,6 @@ class Job:
         prompt = await self._card(self._approvals, said_at, ASKED)
         prompt_s = loop.time() - started
         await saying
-        asked_until = datetime.now(UTC)
-        asked = [call.path for call in self._calls(said_at, asked_until) if call.status < 400]
-        chain_s, paced_s = _chain_s(asked, investigating_s), _paced_chain_s(asked, investigating_s)
 
         await self._delay(acting_s)
         clicked_at, started = datetime.now(UTC), loop.time()
@@ -139,8 +140,17 @@ class Job:
         ended_at = datetime.now(UTC)
         awaited_s = _covered_s(self._calls(clicked_at, ended_at), acting_s)
         await self._ended(said_at)
-        investigation_s = await self._investigation_s(said_at)
-        return Run(first_card_s, prompt_s, unblocked_s, investigation_s, chain_s, paced_s, awaited_s)
+        identified_at, judged_at = await self._investigation(said_at)
+        asked = [call for call in self._calls(identified_at, judged_at) if call.status < 400]
+        return Run(
+            first_card_s=first_card_s,
+            prompt_s=prompt_s,
+            unblocked_s=unblocked_s,
+            investigation_s=(judged_at - identified_at).total_seconds(),
+            chain_s=chain_s(asked, investigating_s),
+            paced_chain_s=paced_chain_s(asked, investigating_s),
+            awaited_s=awaited_s,
+        )
 
     async def _start_over(self, delay_s: float) -> None:
         await self._room_for_reports()
@@ -149,10 +159,10 @@ class Job:
         await self._delay(delay_s)
 
     async def _room_for_reports(self) -> None:
-        """Wait until so few reports were read lately that those of another case may be read without a pause."""
+        """Wait until no report was read for so long that another case may read as many as Microsoft takes."""
         read = [one.at for one in self._sandbox.sandbox.journal.requests(service="graph") if _is_report(one.path)]
-        if len(read) > (leave := REPORTS - REPORTS_OF_A_CASE):
-            free_at = sorted(read)[-leave - 1] + timedelta(seconds=REPORTS_S)
+        if read:
+            free_at = max(read) + timedelta(seconds=REPORTS_PERIOD_S + 0.5)
             await asyncio.sleep(max((free_at - datetime.now(UTC)).total_seconds(), 0.0))
 
     async def _delay(self, seconds: float) -> None:
@@ -187,9 +197,10 @@ class Job:
             while Tag.PREVENTION_CHECKED not in await self._moments(since):
                 await asyncio.sleep(0.05)
 
-    async def _investigation_s(self, since: datetime) -> float:
+    async def _investigation(self, since: datetime) -> tuple[datetime, datetime]:
+        """From the account being known to the verdict."""
         moments = await self._moments(since)
-        return (moments[Tag.VERDICT_REACHED] - moments[Tag.CASE_IDENTIFIED]).total_seconds()
+        return moments[Tag.CASE_IDENTIFIED], moments[Tag.VERDICT_REACHED]
 
     async def _moments(self, since: datetime) -> dict[str, datetime]:
         """When what was entered in the audit trail, for the case that was opened since then."""
@@ -200,22 +211,51 @@ class Job:
 # --- what the answers took -------------------------------------------------------------------------------------------
 
 
-def _chain_s(paths: Sequence[str], delay_s: float) -> float:
+def chain_s(calls: Sequence[Entry], delay_s: float) -> float:
     """
     The least time that these calls need when each answer takes `delay_s`, however many are made at the same time.
 
-    A further page needs the page before; what is asked about an app needs the list of grants that names it. Nothing
-    else needs another answer, so a call that waits for one without need counts against the bot.
+    What needs the answer before: a further page; an app, which a grant names; the others who came from an address,
+    which a sign-in names; a folder under its own name, which the list of folders has; and a search of the audit log,
+    which is started, looked at with pauses in between, and read. Nothing else does, so a call that waits for another
+    without need counts against the bot. A batch takes as long as the slowest call in it, so the calls in it count, and
+    the batch itself does not.
     """
-    pages = Counter(path.partition("?")[0] for path in paths if "skiptoken" in path.lower())
-    apps = 2 if any("/servicePrincipals/" in path for path in paths) else 1
-    return max(apps, 1 + max(pages.values(), default=0)) * delay_s
+    in_a_row = max(_pages(calls), _in_a_row(calls))
+    return max(in_a_row * delay_s, _search_s(calls, delay_s))
 
 
-def _paced_chain_s(paths: Sequence[str], delay_s: float) -> float:
-    """The same when the calls to Entra ID Protection are made as far apart as Microsoft wants them."""
-    risk_calls = sum("/identityProtection/" in path for path in paths)
-    return max(_chain_s(paths, delay_s), max(risk_calls - 1, 0) * RISK_PAUSE_S + delay_s)
+def _pages(calls: Sequence[Entry]) -> int:
+    """How many pages the longest list had."""
+    further = Counter(re.sub(r"[?&]\$skiptoken=[^&]*", "", call.path) for call in calls if "$skiptoken=" in call.path)
+    return 1 + max(further.values(), default=0)
+
+
+def _in_a_row(calls: Sequence[Entry]) -> int:
+    if any(call.cmdlet == "Get-MailboxFolderStatistics" for call in calls):
+        return 3
+    return 2 if any("/servicePrincipals/" in call.path or "ipAddress eq" in call.path for call in calls) else 1
+
+
+def _search_s(calls: Sequence[Entry], delay_s: float) -> float:
+    """The longest search of the audit log, with the pauses between the looks at it; 0 without one."""
+    parts = [found.groups() for call in calls if (found := _SEARCH.search(call.path))]
+    looks = Counter(search_id for search_id, records in parts if not records)
+    pages = Counter(search_id for search_id, records in parts if records)
+    each = (
+        (1 + looks[search_id] + pages[search_id]) * delay_s + sum(LOOK_PAUSES_S[: looks[search_id]])
+        for search_id in looks | pages
+    )
+    return max(each, default=0.0)
+
+
+def paced_chain_s(calls: Sequence[Entry], delay_s: float) -> float:
+    """The same when calls are kept as far apart as Microsoft wants them, beginning with a minute in which none were."""
+    risk_calls = sum("/identityProtection/" in call.path for call in calls)
+    reports = sum(_is_report(call.path) for call in calls)
+    risk_s = max(risk_calls - 1, 0) * RISK_PAUSE_S
+    reports_s = max(reports - 1, 0) // REPORTS * REPORTS_PERIOD_S
+    return max(chain_s(calls, delay_s), risk_s + delay_s, reports_s + delay_s)
 
 
 def _is_report(path: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -93,8 +94,11 @@ class World:
         return [entry.tag for entry in await self.store.audit_entries(case_id)]
 
 
-@pytest.fixture
-async def world(store: Store, clock: FakeClock, database_url: str) -> AsyncIterator[World]:
+@asynccontextmanager
+async def built(
+    store: Store, clock: FakeClock, database_url: str, *, investigation=None, propose=tools.propose
+) -> AsyncIterator[World]:
+    """The services around fakes, launched."""
     directory, exchange, notifier = FakeDirectory(), tools.blocked_jane(), tools.RecordingNotifier()
     access = Access(
         directory,
@@ -103,7 +107,7 @@ async def world(store: Store, clock: FakeClock, database_url: str) -> AsyncItera
         approvers=(MEGAN.oid, OLGA.oid, ALEX.oid),
         admins=(),
     )
-    investigation, containment = tools.FakeInvestigation(), tools.FakeContainment()
+    investigation, containment = investigation or tools.FakeInvestigation(), tools.FakeContainment()
     remediation = Remediation(
         Tools(
             store=store,
@@ -114,7 +118,7 @@ async def world(store: Store, clock: FakeClock, database_url: str) -> AsyncItera
             exchange=exchange,
             investigation=investigation,
             decide=tools.decide,
-            propose=tools.propose,
+            propose=propose,
             containment=containment,
             prevention=tools.FakePrevention(),
             timing=Timing(approval_wait=timedelta(minutes=60), verify_interval_s=0.02, verify_timeout_s=0.2),
@@ -137,6 +141,12 @@ async def world(store: Store, clock: FakeClock, database_url: str) -> AsyncItera
     yield World(store, clock, directory, exchange, investigation, containment, notifier, remediation, casework)
     await remediation.stop()
     durable.shut_down()
+
+
+@pytest.fixture
+async def world(store: Store, clock: FakeClock, database_url: str) -> AsyncIterator[World]:
+    async with built(store, clock, database_url) as world:
+        yield world
 
 
 async def test_the_whole_job_from_the_request_to_the_proof(world: World) -> None:
@@ -684,10 +694,11 @@ async def test_two_runs_of_one_step_send_one_unblock(world: World, monkeypatch) 
     case = await world.asked()
     monkeypatch.setattr(world.remediation, "_remove_entry", world.remediation._state)
     monkeypatch.setattr(world.remediation, "_look_for_entry", world.remediation._state)
-    waiting = await world.store.case(case.case_id)
+    (prompt,) = (await world.store.case(case.case_id)).approvals
+    granted = prompt.model_copy(update={"state": ApprovalState.GRANTED, "decided_by": actor(MEGAN)})
     await world.store.change_case(
         case.case_id,
-        lambda case: (waiting.model_copy(update={"state": CaseState.UNBLOCKING, "version": case.version}), []),
+        lambda case: (case.with_approval(granted).model_copy(update={"state": CaseState.UNBLOCKING}), []),
     )
 
     states = await asyncio.gather(*(Remediation._remove_entry(world.remediation, case.case_id) for _ in range(3)))

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import SecretStr
 
 from services.cases import Actor, Block, BlockKind, Case, CaseState, Finding
-from services.clients.exchange_models import Forwarding, InboxRule, Mailbox, OrganizationConfig, OutboundPolicy
+from services.clients.exchange_models import (
+    CasMailbox,
+    FolderPermission,
+    Forwarding,
+    InboxRule,
+    Mailbox,
+    MailboxPermission,
+    MessageConfiguration,
+    OrganizationConfig,
+    OutboundPolicy,
+    SendAsPermission,
+)
 from services.clients.graph_models import (
+    AlertUser,
+    AppAssignment,
     AuditEvent,
+    AuditRecord,
     AuditTarget,
     AuthMethod,
+    DirectoryRole,
     DirectoryUser,
+    MailItem,
+    MessageTrace,
     MfaRegistration,
     OAuthGrant,
+    RiskyUser,
     SecureScore,
+    SecurityAlert,
     ServicePrincipal,
     SignIn,
 )
@@ -32,6 +51,8 @@ NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 TENANT = "11111111-1111-4111-8111-111111111111"
 OID = "00000003-0000-4000-8000-000000000000"
 UPN = "jane@contoso.com"
+#: From where nobody of the organisation signs in.
+STRANGER_IP = "203.0.113.9"
 
 
 class FakeAccount:
@@ -52,20 +73,40 @@ class FakeAccount:
             display_name="Jane",
             mail=UPN,
             aliases=(UPN, "jane@contoso.onmicrosoft.com"),
+            account_enabled=True,
             password_changed_at=NOW - timedelta(days=60),
             sessions_valid_from=NOW - timedelta(days=60),
         )
         self.risky: Any = None
         self.detections: Any = ()
+        #: Other people of the directory, by the name under which they are asked for.
+        self.people: dict[str, Any] = {}
         self.sign_in_log: Any = habits()
+        self.background_log: Any = habits()
+        #: Address -> everybody's sign-ins from there.
+        self.address_log: dict[str, Any] = {}
         self.visible_rules: Any = ()
         self.grants: Any = ()
         self.tenant_grants: Any = ()
         self.apps: dict[str, Any] = {}
+        self.assignments: Any = ()
+        self.devices: Any = ()
         self.methods: Any = (AuthMethod(method_id="1", kind="password"),)
         self.audit_log: Any = ()
         self.rules: Any = ()
         self.box: Any = Mailbox(upn=UPN)
+        self.protocols: Any = CasMailbox(
+            upn=UPN, pop=False, imap=False, ews=False, activesync=False, smtp_auth_disabled=True
+        )
+        self.mailbox_rights: Any = ()
+        self.send_as_rights: Any = ()
+        self.folder_rights: dict[str, Any] = {"Inbox": (), "Calendar": ()}
+        self.partnerships: Any = ()
+        self.trace_log: Any = sent("megan@contoso.com")
+        self.folders: dict[str, Any] = {"sentitems": (copy_of("megan@contoso.com"),), "deleteditems": ()}
+        self.records: Any = (record("Send"),)
+        self.alert_log: Any = (SecurityAlert(alert_id="1", title="Of somebody else", users=(AlertUser(oid="other"),)),)
+        self.signature: Any = MessageConfiguration(signature_text="Jane Doe, Contoso")
         self.roles: Any = ()
         self.mfa: Any = MfaRegistration(user_oid=OID, is_mfa_registered=True)
         self.defaults_on: Any = True
@@ -88,7 +129,7 @@ class FakeAccount:
     # Graph
 
     async def get_user(self, id_or_upn: str) -> Any:
-        return await self._answer("get_user", self.user)
+        return await self._answer("get_user", self.people.get(id_or_upn, self.user))
 
     async def risky_user(self, oid: str) -> Any:
         return await self._answer("risky_user", self.risky)
@@ -98,6 +139,12 @@ class FakeAccount:
 
     async def sign_ins(self, oid: str, since: datetime, limit: int = 200) -> Any:
         return await self._answer("sign_ins", self.sign_in_log)
+
+    async def background_sign_ins(self, oid: str, since: datetime, limit: int = 200) -> Any:
+        return await self._answer("background_sign_ins", self.background_log)
+
+    async def sign_ins_from(self, ip_address: str, since: datetime, limit: int = 200) -> Any:
+        return await self._answer("sign_ins_from", self.address_log.get(ip_address, ()))
 
     async def message_rules(self, oid: str) -> Any:
         return await self._answer("message_rules", self.visible_rules)
@@ -111,6 +158,12 @@ class FakeAccount:
     async def service_principal(self, sp_oid: str) -> Any:
         return await self._answer("service_principal", self.apps.get(sp_oid, NotFound("graph")))
 
+    async def app_assignments(self, oid: str) -> Any:
+        return await self._answer("app_assignments", self.assignments)
+
+    async def registered_devices(self, oid: str) -> Any:
+        return await self._answer("registered_devices", self.devices)
+
     async def auth_methods(self, oid: str) -> Any:
         return await self._answer("auth_methods", self.methods)
 
@@ -120,6 +173,18 @@ class FakeAccount:
         log = await self._answer("directory_audits", self.audit_log)
         of_kind = [event for event in log if activity is None or event.activity == activity]
         return tuple(e for e in of_kind if oid is None or any(target.oid == oid for target in e.targets))
+
+    async def message_traces(self, sender_address: str, *, since: datetime, until: datetime, limit: int = 1000) -> Any:
+        return await self._answer("message_traces", self.trace_log)
+
+    async def mail_items(self, oid: str, folder: str, since: datetime, limit: int = 200) -> Any:
+        return await self._answer("mail_items", self.folders[folder])
+
+    async def audit_records(self, upn: str, *, since: datetime, until: datetime, limit: int = 1000) -> Any:
+        return await self._answer("audit_records", self.records)
+
+    async def alerts(self, *, since: datetime, service_source: str | None = None, limit: int = 200) -> Any:
+        return await self._answer("alerts", self.alert_log)
 
     async def directory_roles(self, oid: str) -> Any:
         return await self._answer("directory_roles", self.roles)
@@ -133,14 +198,52 @@ class FakeAccount:
         await self._answer("reset_password", None)
         self.user = self.user.model_copy(update={"password_changed_at": NOW})
 
+    async def set_sign_in(self, oid: str, enabled: bool) -> None:
+        await self._answer("set_sign_in", None)
+        self.user = self.user.model_copy(update={"account_enabled": enabled})
+
+    async def remove_auth_method(self, oid: str, kind: str, method_id: str) -> None:
+        await self._answer("remove_auth_method", None)
+        self.methods = tuple(method for method in self.methods if method.method_id != method_id)
+
+    async def remove_role(self, assignment_id: str) -> None:
+        await self._answer("remove_role", None)
+        self.roles = tuple(role for role in self.roles if role.assignment_id != assignment_id)
+
+    async def add_role(self, oid: str, role_id: str, scope: str = "/") -> None:
+        await self._answer("add_role", None)
+        self.roles = (*self.roles, DirectoryRole(assignment_id=self._new_id(), role_id=role_id, scope=scope))
+
+    async def restore_grant(self, grant: OAuthGrant) -> None:
+        await self._answer("restore_grant", None)
+        self.grants = (*self.grants, grant.model_copy(update={"grant_id": self._new_id()}))
+
+    async def remove_app_assignment(self, oid: str, assignment_id: str) -> None:
+        await self._answer("remove_app_assignment", None)
+        self.assignments = tuple(a for a in self.assignments if a.assignment_id != assignment_id)
+
+    async def restore_app_assignment(self, oid: str, app_sp_oid: str, app_role_id: str) -> None:
+        await self._answer("restore_app_assignment", None)
+        given = AppAssignment(assignment_id=self._new_id(), app_sp_oid=app_sp_oid, app_role_id=app_role_id)
+        self.assignments = (*self.assignments, given)
+
+    async def confirm_compromised(self, oid: str) -> None:
+        await self._answer("confirm_compromised", None)
+        self.risky = RiskyUser(user_oid=OID, risk_level="high", risk_state="confirmedCompromised")
+
+    def _new_id(self) -> str:
+        """What is put back gets an id of its own."""
+        return f"new-{sum(self.calls.values())}"
+
+    async def enable_message_rule(self, oid: str, rule_id: str) -> None:
+        await self._answer("enable_message_rule", None)
+        self.rules = _set(self.rules, True, graph_rule_id=rule_id)
+        self.visible_rules = _set(self.visible_rules, True, rule_id=rule_id)
+
     async def disable_message_rule(self, oid: str, rule_id: str) -> None:
         await self._answer("disable_message_rule", None)
-        self.rules = tuple(
-            r.model_copy(update={"enabled": False}) if r.graph_rule_id == rule_id else r for r in self.rules
-        )
-        self.visible_rules = tuple(
-            r.model_copy(update={"enabled": False}) if r.rule_id == rule_id else r for r in self.visible_rules
-        )
+        self.rules = _set(self.rules, False, graph_rule_id=rule_id)
+        self.visible_rules = _set(self.visible_rules, False, rule_id=rule_id)
 
     async def revoke_grant(self, grant_id: str) -> None:
         await self._answer("revoke_grant", None)
@@ -165,12 +268,70 @@ class FakeAccount:
 
     async def disable_inbox_rule(self, upn: str, rule_identity: int | str) -> None:
         await self._answer("disable_inbox_rule", None)
-        self.rules = tuple(
-            r.model_copy(update={"enabled": False}) if r.identity == rule_identity else r for r in self.rules
-        )
+        self.rules = _set(self.rules, False, identity=rule_identity)
 
     async def mailbox(self, upn: str) -> Any:
         return await self._answer("mailbox", self.box)
+
+    async def message_configuration(self, upn: str) -> Any:
+        return await self._answer("message_configuration", self.signature)
+
+    async def cas_mailbox(self, upn: str) -> Any:
+        return await self._answer("cas_mailbox", self.protocols)
+
+    async def mailbox_permissions(self, upn: str) -> Any:
+        return await self._answer("mailbox_permissions", self.mailbox_rights)
+
+    async def send_as_permissions(self, upn: str) -> Any:
+        return await self._answer("send_as_permissions", self.send_as_rights)
+
+    async def folder_permissions(self, upn: str, folder: str) -> Any:
+        return await self._answer("folder_permissions", self.folder_rights[folder])
+
+    async def mobile_devices(self, upn: str) -> Any:
+        return await self._answer("mobile_devices", self.partnerships)
+
+    async def enable_inbox_rule(self, upn: str, rule_identity: int | str) -> None:
+        await self._answer("enable_inbox_rule", None)
+        self.rules = _set(self.rules, True, identity=rule_identity)
+
+    async def set_forwarding(self, upn: str, before: Forwarding) -> None:
+        await self._answer("set_forwarding", None)
+        self.box = self.box.model_copy(update={"forwarding": before})
+
+    async def set_protocols(self, upn: str, protocols: Mapping[str, bool | None]) -> None:
+        await self._answer("set_protocols", None)
+        self.protocols = self.protocols.model_copy(update=dict(protocols))
+
+    async def remove_mailbox_permission(self, upn: str, user: str, rights: Sequence[str]) -> None:
+        await self._answer("remove_mailbox_permission", None)
+        self.mailbox_rights = tuple(p for p in self.mailbox_rights if p.user != user)
+
+    async def add_mailbox_permission(self, upn: str, user: str, rights: Sequence[str]) -> None:
+        await self._answer("add_mailbox_permission", None)
+        self.mailbox_rights = (*self.mailbox_rights, MailboxPermission(user=user, rights=tuple(rights)))
+
+    async def remove_send_as(self, upn: str, trustee: str) -> None:
+        await self._answer("remove_send_as", None)
+        self.send_as_rights = tuple(p for p in self.send_as_rights if p.trustee != trustee)
+
+    async def add_send_as(self, upn: str, trustee: str) -> None:
+        await self._answer("add_send_as", None)
+        allowed = SendAsPermission(trustee=trustee, rights=("SendAs",), control_type="Allow")
+        self.send_as_rights = (*self.send_as_rights, allowed)
+
+    async def set_send_on_behalf(self, upn: str, names: Sequence[str]) -> None:
+        await self._answer("set_send_on_behalf", None)
+        self.box = self.box.model_copy(update={"send_on_behalf": tuple(names)})
+
+    async def remove_folder_permission(self, upn: str, folder: str, user: str, rights: Sequence[str]) -> None:
+        await self._answer("remove_folder_permission", None)
+        self.folder_rights[folder] = tuple(p for p in self.folder_rights[folder] if p.user != user)
+
+    async def add_folder_permission(self, upn: str, folder: str, user: str, rights: Sequence[str]) -> None:
+        await self._answer("add_folder_permission", None)
+        given = FolderPermission(folder=folder, user=user, rights=tuple(rights))
+        self.folder_rights[folder] = (*self.folder_rights[folder], given)
 
     async def clear_forwarding(self, upn: str) -> None:
         await self._answer("clear_forwarding", None)
@@ -186,8 +347,12 @@ class FakeAccount:
         return await self._answer("organization_config", self.organisation)
 
 
-def _off(rules: Any, field: str, value: Any) -> Any:
-    return tuple(r.model_copy(update={"enabled": False}) if getattr(r, field) == value else r for r in rules)
+def _set(rules: Any, enabled: bool, **which: Any) -> Any:
+    """The rules, with the one of that id switched; anything else, such as an error to be raised, as it is."""
+    if not isinstance(rules, tuple):
+        return rules
+    ((field, value),) = which.items()
+    return tuple(r.model_copy(update={"enabled": enabled}) if getattr(r, field) == value else r for r in rules)
 
 
 def blocked(**fields: Any) -> Case:
@@ -244,6 +409,39 @@ def audit(activity: str, at: datetime, target: str = OID, **fields: Any) -> Audi
     return AuditEvent(
         audit_id=f"{activity}-{at}", activity=activity, at=at, targets=(AuditTarget(oid=target),), **values
     )
+
+
+def sent(
+    *recipients: str, at: datetime = NOW - timedelta(hours=2), subject: str = "Lunch", **fields: Any
+) -> tuple[MessageTrace, ...]:
+    """The rows of the message trace for one message."""
+    values = {"message_id": f"<{subject}-{at.isoformat()}@contoso.com>", "status": "delivered", **fields}
+    return tuple(
+        MessageTrace(recipient_address=address, received_at=at, subject=subject, **values) for address in recipients
+    )
+
+
+def strangers_sign_in(risk_level: str | None = "high") -> tuple[SignIn, ...]:
+    """Habits, and then somebody from a country and an address that are new for this account, and risky unless told."""
+    stranger = sign_in(NOW - timedelta(hours=3), "NG", ip_address=STRANGER_IP, risk_level=risk_level)
+    return (stranger, *habits())
+
+
+def copy_of(
+    *recipients: str, at: datetime = NOW - timedelta(hours=2), subject: str = "Lunch", **fields: Any
+) -> MailItem:
+    """The copy that Outlook saves of what `sent` gives."""
+    message_id = f"<{subject}-{at.isoformat()}@contoso.com>"
+    values = {"internet_message_id": message_id, "sender_address": UPN, "sent_at": at, "recipients": recipients}
+    return MailItem(item_id=message_id, subject=subject, **(values | fields))
+
+
+def record(operation: str, at: datetime = NOW - timedelta(hours=2), number: int = 0, **fields: Any) -> AuditRecord:
+    """An entry of the unified audit log; what has no column of its own goes into `data`."""
+    columns = {"user_upn": UPN, "ip_address": "192.0.2.1", "object_id": UPN}
+    named = {name: fields.pop(name) for name in tuple(fields) if name in columns}
+    record_id = f"{operation}-{at.isoformat()}-{number}"
+    return AuditRecord(record_id=record_id, operation=operation, at=at, data=fields, **(columns | named))
 
 
 def outbound(**fields: Any) -> OutboundPolicy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 
 from services.cases import (
@@ -16,7 +17,7 @@ from services.cases import (
     VerdictLabel,
     say,
 )
-from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.clients.exchange_models import BlockedConnector, BlockedSender, Mailbox
 from services.errors import ServiceError
 from services.ports import Delivery
 from tests.fakes import given
@@ -46,6 +47,9 @@ class FakeExchange:
                 return None
             self.vanishes_after -= 1
         return self.entries.get(address)
+
+    async def mailbox(self, upn: str) -> Mailbox:
+        return Mailbox(upn=upn, recipient_type="UserMailbox")
 
     async def blocked_connectors(self) -> tuple[BlockedConnector, ...]:
         return self.connectors
@@ -90,13 +94,23 @@ class FakeContainment:
 
     def __init__(self) -> None:
         self.carried_out: list[str] = []
+        self.undone: list[str] = []
+        #: Nothing is done before this is set.
+        self.waits_for: asyncio.Event | None = None
         self.ends: dict[str, list[ActionState]] = {}
 
     async def carry_out(self, case: Case, action: Action) -> Action:
         self.carried_out.append(action.action_id)
+        if self.waits_for is not None:
+            await self.waits_for.wait()
         ends = self.ends.get(action.action_id, [])
         state = ends.pop(0) if ends else ActionState.PROVEN
-        return action.model_copy(update={"state": state, "outcome": say("action.x")})
+        before = {"enabled": True} if action.reversible else None
+        return action.model_copy(update={"state": state, "outcome": say("action.x"), "before": before})
+
+    async def undo(self, case: Case, action: Action) -> Action:
+        self.undone.append(action.action_id)
+        return action.model_copy(update={"undo_state": ActionState.PROVEN, "undo_outcome": say("undo.x")})
 
 
 class FakePrevention:

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from services.clients.batch import batched
 from services.clients.exchange import ExchangeClient
 from services.clients.exchange_models import Forwarding
 from services.clients.graph import GraphClient
@@ -47,8 +48,15 @@ class Bench:
     settings: dict[str, str]
     session: aiohttp.ClientSession
     graph: GraphClient
+    #: The same, reading the directory in batches.
+    batched_graph: GraphClient
     exchange: ExchangeClient
     control: str
+    sandbox: object
+
+    def journal(self) -> list[object]:
+        """The calls that have arrived, oldest first."""
+        return list(self.sandbox.journal.requests())
 
     async def fault(self, **fault: object) -> None:
         async with self.session.post(f"{self.control}/_sandbox/faults", json=fault) as answer:
@@ -82,8 +90,10 @@ async def bench(keys: Path) -> AsyncIterator[Bench]:
         settings=given,
         session=session,
         graph=GraphClient(sender.send, given["graph_url"]),
+        batched_graph=GraphClient(batched(sender, given["graph_url"]), given["graph_url"]),
         exchange=ExchangeClient(sender.send, given["exchange_url"], given["tenant_id"]),
         control=sandbox.http_origin,
+        sandbox=sandbox,
     )
     tokens.close()
     await session.close()
@@ -227,7 +237,336 @@ async def test_a_burst_of_sign_in_queries_stays_within_the_limit(bench):
     assert 5 == len(found)
 
 
+async def test_what_apps_do_in_the_background_is_told_apart(bench):
+    """
+    Bea's tokens were used from elsewhere, by no person; her interactive sign-ins do not show it.
+    """
+    bea = await bench.graph.get_user("bea@contoso.com")
+
+    hidden = await bench.graph.background_sign_ins(bea.oid, week_ago())
+
+    assert hidden and not any(sign_in.is_interactive for sign_in in hidden)
+    assert all(sign_in.is_interactive for sign_in in await bench.graph.sign_ins(bea.oid, week_ago()))
+
+
+async def test_an_address_shows_whom_else_it_tried(bench):
+    """
+    The address of Bea's background sign-ins was at other doors.
+    """
+    bea = await bench.graph.get_user("bea@contoso.com")
+    address = (await bench.graph.background_sign_ins(bea.oid, week_ago()))[0].ip_address
+
+    others = {sign_in.user_oid for sign_in in await bench.graph.sign_ins_from(address, week_ago())} - {bea.oid}
+
+    assert 3 == len(others)
+
+
+async def test_the_audit_log_is_searched_to_its_end(bench):
+    """
+    Dora's deleted messages are all found, newest first, after some looks at the search.
+    """
+    bench.tenant.switches.audit_query_polls = 1
+
+    records = await bench.graph.audit_records("dora@contoso.com", since=week_ago(), until=datetime.now(UTC))
+
+    times = [record.at for record in records]
+    assert 33 <= sum("Delete" in record.operation for record in records)
+    assert times == sorted(times, reverse=True)
+
+
+async def test_what_others_did_to_a_mailbox_is_found_too(bench):
+    """
+    The record is under the name of whoever did it, and tells whose mailbox it was.
+    """
+    record = next(
+        record for record in bench.tenant.audit_records if record.upn == JANE and record.operation == "Set-Mailbox"
+    )
+    record.upn, record.data = "otto@contoso.com", {"MailboxOwnerUPN": JANE}
+
+    found = await bench.graph.audit_records(JANE, since=week_ago(), until=datetime.now(UTC))
+
+    assert "otto@contoso.com" in {record.user_upn for record in found}
+
+
+async def test_sent_messages_are_read_with_their_recipients(bench):
+    """
+    Without their text, which needs another permission.
+    """
+    tess = await bench.graph.get_user("tess@contoso.com")
+
+    sent = await bench.graph.mail_items(tess.oid, "sentitems", week_ago(), limit=5)
+
+    assert 5 == len(sent)
+    assert all(item.subject and item.recipients and item.internet_message_id for item in sent)
+
+
+async def test_apps_devices_and_roles_show_when_they_came(bench):
+    """
+    Each of these people got one of them lately.
+    """
+    april, devi, ada = [await bench.graph.get_user(f"{name}@contoso.com") for name in ("april", "devi", "ada")]
+
+    assert all(given.created_at for given in await bench.graph.app_assignments(april.oid))
+    assert 2 == len([device for device in await bench.graph.registered_devices(devi.oid) if device.registered_at])
+    assert ["Exchange Administrator"] == [role.role_name for role in await bench.graph.directory_roles(ada.oid)]
+
+
+async def test_everybody_who_may_use_a_mailbox_is_read(bench):
+    """
+    Della's mailbox has a delegate of each kind.
+    """
+    mail, upn = bench.exchange, "della@contoso.com"
+
+    assert any("FullAccess" in entry.rights and not entry.inherited for entry in await mail.mailbox_permissions(upn))
+    assert any("SELF" not in (entry.trustee or "") for entry in await mail.send_as_permissions(upn))
+    assert (await mail.mailbox(upn)).send_on_behalf
+    assert {"Default", "Anonymous"} < {entry.user for entry in await mail.folder_permissions(upn, "Inbox")}
+
+
+async def test_folders_of_a_swedish_mailbox_are_read(bench):
+    """
+    Lars has no Inbox and no Calendar: his are called Inkorgen and Kalender.
+    """
+    for folder in ("Inbox", "Calendar", ""):
+        entries = await bench.exchange.folder_permissions("lars@contoso.com", folder)
+
+        assert "Default" in {entry.user for entry in entries}
+
+
+async def test_devices_and_signatures_are_read(bench):
+    """
+    Mona has two phones; Rolf's signature stands elsewhere, and that is said.
+    """
+    phones = await bench.exchange.mobile_devices("mona@contoso.com")
+
+    assert 2 == len([phone for phone in phones if phone.first_sync_at])
+    assert (await bench.exchange.message_configuration("rolf@contoso.com")).roaming_signatures
+    assert (await bench.exchange.message_configuration("signe@contoso.com")).signature_html
+
+
 # --- acting ---
+
+
+async def test_a_method_that_was_added_is_removed(bench):
+    """
+    Twice is as good as once.
+    """
+    phil = await bench.graph.get_user("phil@contoso.com")
+    phones = [method for method in await bench.graph.auth_methods(phil.oid) if method.kind == "phone"]
+
+    for _ in range(2):
+        await bench.graph.remove_auth_method(phil.oid, "phone", phones[-1].method_id)
+
+    assert phones[-1].method_id not in [method.method_id for method in await bench.graph.auth_methods(phil.oid)]
+
+
+async def test_an_app_is_taken_away_and_given_back(bench):
+    """
+    Giving it twice leaves one of it.
+    """
+    april = await bench.graph.get_user("april@contoso.com")
+    (given,) = [one for one in await bench.graph.app_assignments(april.oid) if one.created_at > week_ago()]
+
+    for _ in range(2):
+        await bench.graph.remove_app_assignment(april.oid, given.assignment_id)
+    assert given.app_name not in [one.app_name for one in await bench.graph.app_assignments(april.oid)]
+
+    for _ in range(2):
+        await bench.graph.restore_app_assignment(april.oid, given.app_sp_oid, given.app_role_id)
+    assert 1 == [one.app_name for one in await bench.graph.app_assignments(april.oid)].count(given.app_name)
+
+
+async def test_a_role_is_taken_away_and_given_back(bench):
+    """
+    Giving it twice leaves one of it.
+    """
+    ada = await bench.graph.get_user("ada@contoso.com")
+    (role,) = await bench.graph.directory_roles(ada.oid)
+
+    for _ in range(2):
+        await bench.graph.remove_role(role.assignment_id)
+    assert () == await bench.graph.directory_roles(ada.oid)
+
+    for _ in range(2):
+        await bench.graph.add_role(ada.oid, role.role_id, role.scope)
+    assert [role.role_id] == [held.role_id for held in await bench.graph.directory_roles(ada.oid)]
+
+
+async def test_a_grant_is_taken_away_and_given_back(bench):
+    """
+    Under another id, with the same scopes.
+    """
+    jane = await bench.graph.get_user(JANE)
+    bad = next(grant for grant in await bench.graph.oauth_grants(jane.oid) if "Mail.ReadWrite" in grant.scopes)
+
+    await bench.graph.revoke_grant(bad.grant_id)
+    for _ in range(2):
+        await bench.graph.restore_grant(bad)
+
+    again = [grant for grant in await bench.graph.oauth_grants(jane.oid) if grant.client_sp_oid == bad.client_sp_oid]
+    assert [bad.scopes] == [grant.scopes for grant in again]
+
+
+async def test_a_compromise_shows_as_risk(bench):
+    """
+    Proven by reading again.
+    """
+    phil = await bench.graph.get_user("phil@contoso.com")
+
+    await bench.graph.confirm_compromised(phil.oid)
+
+    assert "confirmedCompromised" == (await bench.graph.risky_user(phil.oid)).risk_state
+
+
+async def test_a_pass_lets_the_owner_in_once(bench):
+    """
+    The second one is refused while the first is there.
+    """
+    jane = await bench.graph.get_user(JANE)
+
+    issued = await bench.graph.issue_access_pass(jane.oid, lifetime_minutes=60, usable_once=True)
+
+    assert issued.value.get_secret_value()
+    assert issued.valid_until > datetime.now(UTC) + timedelta(minutes=50)
+    with pytest.raises(Rejected):
+        await bench.graph.issue_access_pass(jane.oid, lifetime_minutes=60, usable_once=True)
+
+
+async def test_protocols_are_closed_and_opened_again(bench):
+    """
+    Each as it was before, SMTP AUTH included.
+    """
+    lars = "lars@contoso.com"
+    before = await bench.exchange.cas_mailbox(lars)
+
+    await bench.exchange.set_protocols(lars, {"imap": False, "pop": False, "smtp_auth_disabled": True})
+    closed = await bench.exchange.cas_mailbox(lars)
+    assert (False, False, True) == (closed.imap, closed.pop, closed.smtp_auth_disabled)
+
+    restored = {"imap": before.imap, "pop": before.pop, "smtp_auth_disabled": before.smtp_auth_disabled}
+    await bench.exchange.set_protocols(lars, restored)
+    assert before == await bench.exchange.cas_mailbox(lars)
+
+
+async def test_delegates_are_taken_away_and_put_back(bench):
+    """
+    Each twice, by Exchange's own ways of saying that there was nothing to do.
+    """
+    mail, upn, otto = bench.exchange, "della@contoso.com", "omar@contoso.com"
+
+    for _ in range(2):
+        await mail.add_mailbox_permission(upn, otto, ["FullAccess"])
+        await mail.add_send_as(upn, otto)
+        await mail.add_folder_permission(upn, "Inbox", otto, ["Editor"])
+    assert otto in {entry.user for entry in await mail.mailbox_permissions(upn)}
+    assert otto in {entry.trustee for entry in await mail.send_as_permissions(upn)}
+    assert "Omar Said" in {entry.user for entry in await mail.folder_permissions(upn, "Inbox")}
+
+    for _ in range(2):
+        await mail.remove_mailbox_permission(upn, otto, ["FullAccess"])
+        await mail.remove_send_as(upn, otto)
+        await mail.remove_folder_permission(upn, "Inbox", otto, ["Editor"])
+    assert otto not in {entry.user for entry in await mail.mailbox_permissions(upn)}
+    assert otto not in {entry.trustee for entry in await mail.send_as_permissions(upn)}
+    assert "Omar Said" not in {entry.user for entry in await mail.folder_permissions(upn, "Inbox")}
+
+
+async def test_sending_on_behalf_is_a_list_of_names(bench):
+    """
+    Emptied, and filled again with what it said.
+    """
+    before = (await bench.exchange.mailbox("della@contoso.com")).send_on_behalf
+
+    await bench.exchange.set_send_on_behalf("della@contoso.com", [])
+    assert () == (await bench.exchange.mailbox("della@contoso.com")).send_on_behalf
+
+    await bench.exchange.set_send_on_behalf("della@contoso.com", before)
+    assert before == (await bench.exchange.mailbox("della@contoso.com")).send_on_behalf
+
+
+# --- batches ---
+
+
+async def directory_reads(graph: GraphClient, oid: str) -> list[object]:
+    """What an investigation reads of the directory at the same time."""
+    reads = [
+        graph.get_user(oid),
+        graph.oauth_grants(oid),
+        graph.app_assignments(oid),
+        graph.auth_methods(oid),
+        graph.registered_devices(oid),
+        graph.directory_roles(oid),
+    ]
+    return await asyncio.gather(*reads, return_exceptions=True)
+
+
+def in_batch(bench: Bench) -> list[bool]:
+    """Of each call to Graph that has arrived since the account was found, whether it came in a batch."""
+    return [entry.in_batch for entry in bench.journal() if entry.service == "graph" and "$batch" not in entry.path][1:]
+
+
+async def test_reads_at_the_same_time_come_in_one_batch(bench):
+    """
+    And say what they say alone.
+    """
+    jane = await bench.graph.get_user(JANE)
+
+    together = await directory_reads(bench.batched_graph, jane.oid)
+
+    assert [True] * 6 == in_batch(bench)
+    assert together == await directory_reads(bench.graph, jane.oid)
+
+
+async def test_a_batch_is_as_slow_as_the_slowest_call_in_it(bench):
+    """
+    Six calls of half a second each take less than two of them would one after the other.
+    """
+    jane = await bench.graph.get_user(JANE)
+    bench.tenant.switches.latency_s = 0.5
+
+    started = asyncio.get_running_loop().time()
+    await directory_reads(bench.batched_graph, jane.oid)
+
+    assert asyncio.get_running_loop().time() - started < 1.5
+
+
+async def test_a_throttled_call_in_a_batch_is_repeated_alone(bench):
+    """
+    The five others came with the batch.
+    """
+    jane = await bench.graph.get_user(JANE)
+    await bench.fault(match={"path_regex": "oauth2PermissionGrants"}, kind="throttle", times=1, retry_after_s=1)
+
+    found = await directory_reads(bench.batched_graph, jane.oid)
+
+    assert not any(isinstance(one, Exception) for one in found)
+    assert [True] * 6 + [False] == in_batch(bench)
+
+
+@pytest.mark.parametrize(("kind", "error"), [("forbidden", PermissionMissing), ("licence", LicenceMissing)])
+async def test_a_refusal_in_a_batch_is_one_calls_alone(bench, kind, error):
+    """
+    The others are not told that they lack something.
+    """
+    jane = await bench.graph.get_user(JANE)
+    await bench.fault(match={"path_regex": "registeredDevices"}, kind=kind, times=-1)
+
+    found = await directory_reads(bench.batched_graph, jane.oid)
+
+    assert [error] == [type(one) for one in found if isinstance(one, Exception)]
+
+
+@pytest.mark.parametrize("kind", ["drop_connection", "broken_json", "unavailable"])
+async def test_trouble_within_a_batch_is_not_noticed(bench, kind):
+    """
+    Whatever becomes of the batch, each of its calls has its answer in the end.
+    """
+    jane = await bench.graph.get_user(JANE)
+    await bench.fault(match={"path_regex": "authentication/methods"}, kind=kind, times=1)
+
+    found = await directory_reads(bench.batched_graph, jane.oid)
+
+    assert not any(isinstance(one, Exception) for one in found)
 
 
 async def test_an_unblock_takes_the_entry_away_once(bench):

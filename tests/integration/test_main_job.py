@@ -25,10 +25,13 @@ UNBLOCKED = ["unblock requested", "sender unblocked"]
 EVERYTHING_FOR_JANE = [
     "sign-in sessions revoked",
     "password reset",
+    "sign-in method deleted",
     "inbox rule disabled",
     "inbox rule disabled",
     "mailbox changed",
     "delegated grant revoked",
+    "app role assignment removed",
+    "risk confirmedCompromised",
     *UNBLOCKED,
 ]
 #: Exchange does this by itself when it changes a rule; nobody orders it.
@@ -150,7 +153,7 @@ async def test_the_prompt_names_who_asks_for_whom_why_and_exactly_what(teams: Te
 
     for said in (
         "Alex Wilber asks to secure and unblock Jane Doe (jane@contoso.com)",
-        "Compromised | Checked 8 of 8",
+        "Compromised | Checked 24 of 24",
         "14 wrong passwords, then a sign-in that worked",
         "Disable the inbox rule “sync”",
         "Stop forwarding to collector.x91@mailbox-drop.example",
@@ -170,7 +173,7 @@ async def test_the_checklist_is_there_within_a_second_while_the_investigation_is
     checklist = words((await teams.card("alex", "Step 3"))["card"])
 
     assert asyncio.get_running_loop().time() - started < 1
-    assert "Step 1" in checklist and "Step 2" in checklist and "Pending" in checklist
+    assert "Step 1" in checklist and "Step 2" in checklist and "Looking up jane" in checklist
 
 
 async def test_swedish_is_answered_in_swedish_and_the_channel_keeps_its_language(teams: Teams):
@@ -437,7 +440,7 @@ async def test_passing_faults_are_waited_out(teams: Teams):
     await teams.fault("unavailable", {"cmdlet": "Get-InboxRule"})
     await asked(teams)
 
-    assert "Compromised | Checked 8 of 8" in await summary_of(teams, "Jane Doe")
+    assert "Compromised | Checked 24 of 24" in await summary_of(teams, "Jane Doe")
 
 
 @pytest.mark.parametrize(
@@ -459,7 +462,7 @@ async def test_what_could_not_be_read_is_said_and_never_counts_as_clean(
     checklist = await summary_of(teams, "Jane Doe")
 
     assert said in checklist
-    assert "Compromised | Checked 7 of 8" in checklist
+    assert re.search(r"Compromised \| Checked (1[5-9]|2[0-3]) of 24", checklist)
 
 
 async def test_a_list_that_cannot_be_read_is_no_block_and_no_success(teams: Teams):

@@ -134,11 +134,74 @@ def test_the_samples_show_every_state():
 
 @pytest.mark.parametrize("name", ["identifying", "investigating"])
 def test_the_three_steps_stand_there_from_the_beginning(name):
-    """Before anything was read there are three steps, and a line for each of the eight checks."""
-    view = compose.checklist(CASES[name])
+    """Before anything was read there are three steps."""
+    assert 3 == len(compose.checklist(CASES[name]).steps)
 
-    assert 3 == len(view.steps)
-    assert len(faces.SIGNALS) == len(view.steps[0].groups[0].lines)
+
+def test_what_was_found_has_a_line_and_what_is_clear_or_still_being_read_shares_one():
+    """Two dozen checks with a line each would hide the few that matter."""
+    lines = compose.checklist(CASES["awaiting_approval_pending"]).steps[0].groups[0].lines
+
+    assert ["found"] * 5 + ["unknown"] == [line.mark.word.key.partition(".")[2] for line in lines[:6]]
+    assert "Clear" in english(lines[6].label)
+    assert "Deleted mail" in english(lines[7].mark.word)
+    assert 8 == len(lines)
+
+
+def test_what_is_still_being_read_stands_with_the_verdict():
+    """Who approves before a slow source has answered knows which one it is."""
+    prompt = compose.approval_prompt(
+        CASES["awaiting_approval_pending"], CASES["awaiting_approval_pending"].approvals[0]
+    )
+
+    assert "Still being read: Deleted mail" in english(prompt.verdict.pending)
+    assert "Deleted mail" not in english(*prompt.unreadable)
+
+
+def test_the_score_can_be_followed():
+    """Each reason says what it has added, the heaviest first."""
+    verdict = compose.checklist(WAITING).steps[0].verdict
+
+    assert "+60: 2 rules hide or forward mail." == english(verdict.reasons[0])
+    assert "Score 170." in english(verdict.score)
+
+
+def test_only_what_may_be_left_out_has_a_box():
+    """Ending the sessions and resetting the password are no matter of choice."""
+    form = prompt_of(ApprovalState.PENDING).form
+
+    assert ["a3", "a4", "a5"] == [choice.value for choice in form.choices.choices]
+    assert ("a3", "a4", "a5") == form.choices.selected
+
+
+def test_little_evidence_asks_for_a_reason():
+    """With few checks read, saying yes takes a reason; saying no takes none."""
+    prompt = compose.approval_prompt(
+        CASES["awaiting_approval_no_evidence"], _only_prompt("awaiting_approval_no_evidence")
+    )
+
+    assert prompt.form.fields[0].required
+    assert "Only 9 of 24 checks could be read" in english(*prompt.cautions)
+    assert not buttons(prompt)["deny"].sends_inputs
+
+
+def test_what_was_found_late_is_said_on_top():
+    """Evidence that came in after the approval is nothing to be found at the bottom of a card."""
+    view = compose.checklist(CASES["unblocked_found_late"])
+
+    assert any("Deleted mail" in english(line) for line in view.needed)
+
+
+def test_an_action_that_was_put_back_says_so():
+    """The list of actions tells what is true now."""
+    lines = compose.checklist(CASES["unblocked_put_back"]).steps[0].groups[1].lines
+
+    assert "Could not be put back" == english(lines[2].mark.word)
+    assert "Put back" == english(lines[3].mark.word)
+
+
+def _only_prompt(name):
+    return CASES[name].approvals[0]
 
 
 def test_the_headline_of_an_unblocked_case_says_so():
@@ -163,7 +226,7 @@ def test_no_evidence_is_never_green():
 
     assert Tone.WARNING is step.verdict.tone
     assert "may be wrong" in english(step.verdict.caution)
-    assert "Checked 4 of 8" == english(step.verdict.completeness)
+    assert "Checked 9 of 24" == english(step.verdict.completeness)
 
 
 def test_a_locked_case_says_what_step_2_waits_for():
@@ -263,16 +326,16 @@ def test_the_prompt_tells_what_could_not_be_read_and_why():
     """A missing licence is named next to the check that it is missing for."""
     view = prompt_of(ApprovalState.PENDING)
 
-    assert "Entra risk state: needs a licence that the tenant does not have" == english(*view.unreadable)
+    assert "needs a licence that the tenant does not have: Entra risk state" == english(*view.unreadable)
 
 
-def test_an_open_prompt_has_approve_and_deny_and_nothing_else():
-    """Approve takes no inputs along, Deny takes the reason, and both carry the claim alone."""
+def test_an_open_prompt_has_approve_deny_and_a_look_at_the_calls():
+    """Approve takes the boxes along, Deny the reason, and both carry the claim alone."""
     pressed = buttons(prompt_of(ApprovalState.PENDING))
 
-    assert {"approve", "deny"} == pressed.keys()
-    assert {"verb": "approve", "claim": "claim-1"} == pressed["approve"].payload
-    assert (False, True) == (pressed["approve"].sends_inputs, pressed["deny"].sends_inputs)
+    assert {"approve", "deny", "dry_run"} == pressed.keys()
+    assert {"verb": "approve", "claim": "claim-1", "boxes": "yes"} == pressed["approve"].payload
+    assert (True, True) == (pressed["approve"].sends_inputs, pressed["deny"].sends_inputs)
 
 
 @pytest.mark.parametrize("state", [state for state in ApprovalState if state is not ApprovalState.PENDING])
@@ -361,15 +424,15 @@ def test_help_says_so_when_somebody_may_not_request():
 def test_buttons_carry_opaque_ids_only(name):
     """No name, address or decision travels in the data of a button."""
     for button in buttons(SAMPLES[name]).values():
-        assert button.payload.keys() <= {"verb", "claim", "case"}
+        assert button.payload.keys() <= {"verb", "claim", "case", "boxes"}
         assert all("@" not in value for value in button.payload.values())
 
 
 def test_a_hostile_case_still_has_its_decision():
-    """Whatever names say, the prompt has its two buttons."""
+    """Whatever names say, the prompt has its buttons."""
     case = hostile_case()
 
-    assert {"approve", "deny"} == buttons(compose.approval_prompt(case, case.approvals[0])).keys()
+    assert {"approve", "deny", "dry_run"} == buttons(compose.approval_prompt(case, case.approvals[0])).keys()
 
 
 @pytest.mark.parametrize("language", languages())

@@ -138,7 +138,7 @@ def test_a_card_that_is_too_large_loses_details_and_keeps_the_decision():
     text = " ".join(words_of(card))
 
     assert size_bytes(card) <= MAX_CARD_BYTES
-    for kept in ("Compromised", "Checked 7 of 8", "Unblock jane@contoso.com", "Answer by", "Approve", "Deny"):
+    for kept in ("Compromised", "Checked 23 of 24", "Unblock jane@contoso.com", "Answer by", "Approve", "Deny"):
         assert kept in text
     assert re.search(r"\d+ more", text)
 
@@ -148,12 +148,12 @@ def test_every_button_is_an_execute_with_a_submit_for_old_clients():
     card = render(SAMPLES["approval_prompt_pending"], "en").card
     pressed = [element for element in elements(card) if element["type"] == "Action.Execute"]
 
-    assert ["approve", "deny"] == [button["verb"] for button in pressed]
+    assert ["approve", "deny", "dry_run"] == [button["verb"] for button in pressed]
     for button in pressed:
         assert "Action.Submit" == button["fallback"]["type"]
         assert button["data"] == button["fallback"]["data"]
         assert button["verb"] == button["data"]["verb"]
-    assert "none" == pressed[0]["associatedInputs"]
+    assert ["auto", "auto", "none"] == [button["associatedInputs"] for button in pressed]
 
 
 def test_the_words_of_the_buttons_are_a_contract():
@@ -161,7 +161,7 @@ def test_the_words_of_the_buttons_are_a_contract():
     shown = {word for name in SAMPLES for word in words_of(render(SAMPLES[name], "en").card)}
 
     assert {"Approve", "Deny", "Cancel", "Refresh", "Override"} <= shown
-    assert {"Compromised", "No evidence found", "Checked 7 of 8"} <= shown
+    assert {"Compromised", "No evidence found", "Checked 23 of 24"} <= shown
 
 
 def test_anybody_can_refresh_a_live_checklist():

@@ -385,13 +385,151 @@ async def test_limits_of_a_policy_are_numbers():
     assert (10_000, "Automatic", None) == (policy.recipients_per_day, policy.auto_forwarding_mode, policy.action)
 
 
+# --- who else may use a mailbox, and what is set up in it ---
+
+GONE = Rejected(
+    "exchange", code="UserNotFoundInPermissionEntryException", detail="There is no existing permission entry."
+)
+NO_ENTRY = Rejected("exchange", code="X", detail="Can't remove the entry for account a@b: it isn't present.")
+THERE = Rejected("exchange", code="X", detail="An existing permission entry was found for user: Otto.")
+PRESENT = Rejected("exchange", code="X", detail="The appropriate access control entry is already present.")
+JANE = "jane@contoso.com"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda it: it.remove_mailbox_permission(JANE, "otto", ["FullAccess"]), NO_ENTRY),
+        (lambda it: it.add_mailbox_permission(JANE, "otto", ["FullAccess"]), PRESENT),
+        (lambda it: it.remove_send_as(JANE, "otto"), NO_ENTRY),
+        (lambda it: it.add_send_as(JANE, "otto"), PRESENT),
+        (lambda it: it.remove_folder_permission(JANE, "Inbox", "otto", ["Editor"]), GONE),
+        (lambda it: it.add_folder_permission(JANE, "Inbox", "otto", ["Editor"]), THERE),
+    ],
+)
+async def test_rights_may_be_given_and_taken_twice(change, complaint):
+    """
+    What Exchange complains of is that all is as it should be; any other complaint is one.
+    """
+    mail, script = client(complaint, Rejected("exchange", code="X", detail="Something else."))
+
+    await change(mail)
+    with pytest.raises(Rejected):
+        await change(mail)
+
+    assert [True, True] == [request.safe_to_repeat for request in script.requests]
+
+
+async def test_protocols_are_set_by_our_names():
+    """
+    Null gives SMTP AUTH back to the organisation; a name that is none is refused before any call.
+    """
+    mail, script = client(rows())
+
+    await mail.set_protocols(JANE, {"imap": False, "pop": True, "smtp_auth_disabled": None})
+    with pytest.raises(Rejected):
+        await mail.set_protocols(JANE, {"telnet": False})
+
+    wanted = {"Identity": JANE, "ImapEnabled": False, "PopEnabled": True, "SmtpClientAuthenticationDisabled": None}
+    assert {"CmdletName": "Set-CASMailbox", "Parameters": wanted} == cmdlet(script)
+    assert 1 == len(script.requests)
+
+
+async def test_nobody_on_behalf_is_null():
+    """
+    An empty list of names is not how Exchange empties a list.
+    """
+    mail, script = client(rows(), rows())
+
+    await mail.set_send_on_behalf(JANE, ["Otto"])
+    await mail.set_send_on_behalf(JANE, [])
+
+    assert [["Otto"], None] == [cmdlet(script, number)["Parameters"]["GrantSendOnBehalfTo"] for number in (0, 1)]
+
+
+async def test_folders_are_found_in_the_language_of_the_mailbox():
+    """
+    A Swedish mailbox has no Inbox; its own name is looked up by its kind.
+    """
+    folders = rows(
+        {"FolderType": "User Created", "FolderPath": "/Inbox"}, {"FolderType": "Inbox", "FolderPath": "/Inkorgen"}
+    )
+    mail, script = client(NotFound("exchange"), folders, rows({"User": "Otto", "AccessRights": ["Editor"]}))
+
+    assert ["Otto"] == [entry.user for entry in await mail.folder_permissions(JANE, "Inbox")]
+    assert f"{JANE}:\\Inkorgen" == cmdlet(script, 2)["Parameters"]["Identity"]
+
+
+@pytest.mark.parametrize(
+    "found", [rows(), rows({"FolderType": "Inbox", "FolderPath": "/Inbox"}), rows({"FolderType": {}})]
+)
+async def test_a_folder_that_is_not_there_is_not_found(found):
+    """
+    By no name that Exchange tells either.
+    """
+    mail, _ = client(NotFound("exchange"), found)
+
+    with pytest.raises(NotFound):
+        await mail.folder_permissions(JANE, "Inbox")
+
+
+@pytest.mark.parametrize(
+    ("user", "read"),
+    [
+        ("Otto", "Otto"),
+        ({"DisplayName": "Otto", "ADRecipient": {"PrimarySmtpAddress": "otto@x.example"}}, "otto@x.example"),
+        ({"DisplayName": "Otto", "ADRecipient": None}, "Otto"),
+        ({"Else": 1}, '{"Else":1}'),
+        (None, None),
+    ],
+)
+async def test_the_user_of_a_folder_permission_comes_in_several_forms(user, read):
+    """
+    One that we cannot read is kept as it came, so that it is never overlooked.
+    """
+    mail, _ = client(rows({"FolderName": "Inbox", "User": user, "AccessRights": "Editor"}))
+
+    (entry,) = await mail.folder_permissions(JANE, "Inbox")
+
+    assert (read, ("Editor",)) == (entry.user, entry.rights)
+
+
+async def test_a_signature_elsewhere_is_no_empty_signature():
+    """
+    Exchange warns of roaming signatures; otherwise what stands here is what is used.
+    """
+    warned = rows({"SignatureHtml": ""}, **{"@adminapi.warnings": ["The mailbox uses Roaming Signatures."]})
+    mail, _ = client(warned, rows({"SignatureHtml": "<b>Jane</b>"}))
+
+    assert (await mail.message_configuration(JANE)).roaming_signatures
+    assert not (await mail.message_configuration(JANE)).roaming_signatures
+
+
+async def test_devices_and_senders_are_read_whatever_their_form():
+    """
+    Single texts stand for lists, dates come as Exchange prints them, odd ones are unknown.
+    """
+    device = {
+        "DeviceID": "D1",
+        "DeviceModel": None,
+        "FirstSyncTime": "11/20/2026 9:00:00 AM",
+        "LastSuccessSync": "never",
+    }
+    mail, _ = client(rows(device), rows({"Trustee": "Otto", "AccessRights": "SendAs", "IsInherited": "False"}))
+
+    (phone,), (sender,) = await mail.mobile_devices(JANE), await mail.send_as_permissions(JANE)
+
+    assert (datetime(2026, 11, 20, 9, 0, tzinfo=UTC), None) == (phone.first_sync_at, phone.last_sync_at)
+    assert (("SendAs",), False) == (sender.rights, sender.inherited)
+
+
 # --- hostile input ---
 
 LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
 NAMES = [
     "Identity", "SenderAddress", "ConnectorId", "Reason", "CreatedDatetime", "TemporaryBlock", "RuleIdentity", "Name",
     "ForwardTo", "RedirectTo", "MoveToFolder", "SubjectContainsWords", "EmailAddresses", "ForwardingSmtpAddress",
-    "DeliverToMailboxAndForward", "value", "@odata.nextLink", "@adminapi.warnings", "error",
+    "DeliverToMailboxAndForward", "User", "AccessRights", "value", "@odata.nextLink", "@adminapi.warnings", "error",
 ]  # fmt: skip
 ROWS = st.dictionaries(
     st.sampled_from(NAMES),
@@ -401,6 +539,7 @@ ROWS = st.dictionaries(
 )  # fmt: skip
 PARSERS = [
     exchange.parse_blocked_sender, exchange.parse_blocked_connector, exchange.parse_inbox_rule, exchange.parse_mailbox,
+    exchange.parse_folder_permission,
 ]  # fmt: skip
 
 

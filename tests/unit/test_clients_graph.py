@@ -547,6 +547,8 @@ NAMES = [
     "controlName",
     "additionalInfo", "evidence", "userAccount", "createdDateTime", "@odata.type", "proxyAddresses", "isEnabled",
     "roleDefinitionId", "grantControls", "users", "controlStateUpdates", "additionalDetails", "initiatedBy", "user",
+    "auditData", "clientIp", "UserId", "toRecipients", "bccRecipients", "isManaged", "temporaryAccessPass",
+    "startDateTime", "lifetimeInMinutes", "geoCoordinates", "latitude", "isRecordCountLimitExceeded",
 ]  # fmt: skip
 OBJECTS = st.recursive(
     st.dictionaries(st.sampled_from(NAMES), LEAF, max_size=6),
@@ -559,10 +561,11 @@ PARSERS = [
     graph.parse_risk_detection, graph.parse_sign_in, graph.parse_audit_event, graph.parse_message_rule,
     graph.parse_oauth_grant, graph.parse_auth_method, graph.parse_directory_role, graph.parse_ca_policy,
     graph.parse_secure_score, graph.parse_secure_score_control, graph.parse_alert, graph.parse_message_trace,
+    graph.parse_audit_record, graph.parse_mail_item, graph.parse_app_assignment, graph.parse_registered_device,
 ]  # fmt: skip
 READERS = [
     graph.parse_user, graph.parse_risky_user, graph.parse_service_principal, graph.parse_registration,
-    graph.parse_security_defaults, odata.parse_page,
+    graph.parse_security_defaults, graph.parse_access_pass, graph.parse_audit_search, odata.parse_page,
 ]  # fmt: skip
 
 

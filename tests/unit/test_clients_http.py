@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 
 from services.clients.http import Limits, Request, Sender
 from services.clients.lanes import LANES, LaneLimits, Turns
+from services.clients.trust import open_session
 from services.errors import (
     BrokenAnswer,
     LicenceMissing,
@@ -298,6 +299,61 @@ def _count(service: str, status: str) -> float:
     return REGISTRY.get_sample_value("unblock_service_calls_total", {"service": service, "status": status}) or 0.0
 
 
+# --- calls that failed in a batch ---
+
+
+async def test_a_call_that_failed_in_a_batch_is_on_its_second_try():
+    """
+    It waits as the failure asks, and its tries are counted from there.
+    """
+    scene = Scene(Answer(503), Answer(503), Answer(503), Answer(503))
+
+    with pytest.raises(Unavailable):
+        await scene.sender.send_after(READ, Throttled("graph", 5.0))
+
+    assert (3, 5.0) == (scene.tries, scene.time.sleeps[0])
+
+
+async def test_a_call_that_is_tried_once_is_not_repeated():
+    """
+    Whoever knows another way says so.
+    """
+    scene = Scene(Answer(503), Answer())
+
+    with pytest.raises(Unavailable):
+        await scene.sender.send(replace(READ, tries=1))
+
+    assert 1 == scene.tries
+
+
+# --- proxies ---
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"), [({}, False), ({"NO_PROXY": "localhost"}, False), ({"HTTPS_PROXY": "http://proxy:8080"}, True)]
+)
+async def test_the_environment_is_asked_for_a_proxy_only_if_it_names_one(names, asked, monkeypatch):
+    """
+    Asking takes a thread for each call.
+    """
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+
+    async with open_session() as session:
+        assert asked is session.trust_env
+
+
 # --- lanes ---
 
 
@@ -366,6 +422,30 @@ async def test_no_more_calls_are_under_way_than_the_lane_has_places():
     await asyncio.gather(*[scene.sender.send(replace(READ, lane="mailbox")) for _ in range(12)])
 
     assert 4 == most
+
+
+@pytest.mark.parametrize(("lane", "calls"), [("reports", 30), ("risk", 6), ("exchange", 60), ("mailbox", 20)])
+async def test_several_investigations_at_once_wait_for_each_other(lane, calls):
+    """
+    Nobody is refused for want of a place, however many come; they only wait.
+    """
+    scene = Scene()
+
+    answers = await asyncio.gather(*[scene.sender.send(replace(READ, lane=lane)) for _ in range(calls)])
+
+    assert calls == len(answers)
+    assert all(wait < Limits().max_queue_s for wait in scene.time.sleeps)
+
+
+async def test_two_calls_to_identity_protection_take_a_second():
+    """
+    Microsoft takes one a second and names no wait when it refuses one.
+    """
+    scene = Scene()
+
+    await asyncio.gather(*[scene.sender.send(replace(READ, lane="risk")) for _ in range(2)])
+
+    assert 1.0 < sum(scene.time.sleeps) < 1.1
 
 
 @pytest.mark.parametrize("lane", sorted(LANES))

@@ -1,298 +1,154 @@
-"""The plan follows from the evidence, and a change counts only when it was read again."""
+"""A change counts only when it was read again."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from services.cases import (
-    Action,
-    ActionKind,
-    ActionState,
-    Approval,
-    ApprovalState,
-    Block,
-    BlockKind,
-    Case,
-    Verdict,
-    VerdictLabel,
-    plan_hash,
+from services.cases import Action, ActionKind, ActionState, Case, Subject, VerdictLabel
+from services.clients.exchange_models import Mailbox
+from services.clients.graph_models import MailRule, RiskyUser
+from services.containment import WAITS_S
+from services.errors import LicenceMissing, NotFound, PermissionMissing, Rejected, ServiceError, Throttled, Unavailable
+from tests.fakes.account import NOW, UPN, FakeAccount
+from tests.fakes.attacked import (
+    DROP,
+    HIDDEN,
+    Sleeps,
+    attacked,
+    carried_out,
+    containment,
+    found,
+    no_effect,
+    one,
+    ordinary,
+    planned,
+    raising,
 )
-from services.clients.exchange_models import Forwarding, Mailbox, parse_recipients
-from services.clients.graph_models import DirectoryRole, MailRule
-from services.containment import WAITS_S, Containment, propose
-from services.errors import NotFound, PermissionMissing, Rejected, Throttled, Unavailable
-from tests.fakes.account import NOW, UPN, FakeAccount, app, audit, blocked, grant, look, rule
-from tests.fakes.clock import FakeClock
 
-DROP = Forwarding(smtp_address="drop@evil.example", deliver_and_forward=True)
 PROVEN, FAILED, WAITING = ActionState.PROVEN, ActionState.FAILED, ActionState.WAITING_FOR_PERSON
+COMPROMISED = VerdictLabel.COMPROMISED
+#: What each kind calls to make its change; a delegate's by its kind.
+CHANGES = {
+    ActionKind.BLOCK_SIGN_IN: ("set_sign_in",),
+    ActionKind.REVOKE_SESSIONS: ("revoke_sessions",),
+    ActionKind.RESET_PASSWORD: ("reset_password",),
+    ActionKind.REMOVE_AUTH_METHOD: ("remove_auth_method",),
+    ActionKind.REMOVE_ROLE: ("remove_role",),
+    ActionKind.DISABLE_RULE: ("disable_message_rule", "disable_inbox_rule"),
+    ActionKind.CLEAR_FORWARDING: ("clear_forwarding",),
+    ActionKind.REVOKE_GRANT: ("revoke_grant",),
+    ActionKind.REMOVE_APP_ASSIGNMENT: ("remove_app_assignment",),
+    ActionKind.REMOVE_DELEGATE: (
+        "remove_mailbox_permission",
+        "remove_send_as",
+        "set_send_on_behalf",
+        "remove_folder_permission",
+    ),
+    ActionKind.DISABLE_PROTOCOLS: ("set_protocols",),
+    ActionKind.CONFIRM_COMPROMISED: ("confirm_compromised",),
+}
+EVERY = [(kind, which) for kind, methods in CHANGES.items() for which in range(len(methods))]
+every_change = pytest.mark.parametrize(("kind", "which"), EVERY)
+ADMIN_ONLY = [
+    ActionKind.BLOCK_SIGN_IN,
+    ActionKind.REVOKE_SESSIONS,
+    ActionKind.RESET_PASSWORD,
+    ActionKind.REMOVE_AUTH_METHOD,
+    ActionKind.REMOVE_ROLE,
+]
 
 
-def attacked(**values: Any) -> FakeAccount:
-    """An account with a visible and a hidden rule, forwarding, and an app, all of the attacker."""
-    outside = parse_recipients("drop@evil.example")
-    shown, hidden = rule(".", 1, forward_to=outside), rule("sync", 2, hidden=True, delete_message=True)
-    return FakeAccount(
-        **{
-            "rules": (shown, hidden),
-            "visible_rules": (MailRule(rule_id=shown.graph_rule_id or "", name="."),),
-            "box": Mailbox(upn=UPN, forwarding=DROP),
-            "grants": (grant(),),
-            "apps": {"app-1": app()},
-            "audit_log": (audit("Consent to application", NOW, target="app-1"),),
-        }
-        | values
-    )
+def synced() -> Subject:
+    return FakeAccount().user.subject().model_copy(update={"is_synced": True})
 
 
-async def planned(account: FakeAccount, label: VerdictLabel = VerdictLabel.COMPROMISED, **fields: Any) -> Case:
-    """A case with everything found, its plan, and an approval at NOW."""
-    case = blocked(**fields)
-    for signal_id in ("inbox_rules", "forwarding", "oauth_grants"):
-        case = case.with_finding(await look(signal_id, account, case))
-    case = case.model_copy(update={"verdict": Verdict(label=label, score=1, completeness=1, checked=8, total=8)})
-    case = case.model_copy(update={"actions": propose(case)})
-    approval = Approval(
-        prompt_id="p",
-        claim="c",
-        case_id="C1",
-        plan_hash=plan_hash(case.actions),
-        state=ApprovalState.GRANTED,
-        asked_at=NOW,
-        expires_at=NOW,
-        decided_at=NOW,
-    )
-    return case.with_approval(approval)
+async def carry_out(account: FakeAccount, kind: ActionKind, which: int = 0, case: Case | None = None) -> Action:
+    case = case or planned()
+    return await containment(account).carry_out(case, one(case, kind, which))
 
 
-class Sleeps(list):
-    """Sleeps that take no time; `then` happens during the one of that number."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.then: dict[int, Any] = {}
-
-    async def __call__(self, seconds: float) -> None:
-        self.append(seconds)
-        if len(self) in self.then:
-            self.then[len(self)]()
-
-
-async def carried_out(account: FakeAccount, case: Case, kind: ActionKind, sleeps: Sleeps | None = None) -> Action:
-    action = next(a for a in case.actions if a.kind is kind)
-    return await containment(account, sleeps).carry_out(case, action)
-
-
-def containment(account: FakeAccount, sleeps: Sleeps | None = None) -> Containment:
-    return Containment(account, account, FakeClock(NOW), sleeps if sleeps is not None else Sleeps())
-
-
-# --- the plan --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("label", [VerdictLabel.COMPROMISED, VerdictLabel.SUSPECTED])
-async def test_the_attacker_goes_first_and_the_unblock_comes_last(label: VerdictLabel):
-    """
-    The whole plan, in the order in which it is carried out.
-    """
-    case = await planned(attacked(), label)
-
-    assert [action.action_id for action in case.actions] == [
-        "revoke_sessions",
-        "reset_password",
-        "disable_rule:1",
-        "disable_rule:2",
-        "clear_forwarding",
-        "revoke_grant:1",
-        "unblock",
-    ]
-    assert [action.target_name for action in case.actions[2:]] == [
-        ".",
-        "sync",
-        "drop@evil.example",
-        "Mail Merge",
-        UPN,
-    ]
-
-
-async def test_without_evidence_only_the_unblock_is_proposed():
-    """
-    Nobody's password is reset because they sent a newsletter.
-    """
-    case = await planned(attacked(), VerdictLabel.NO_EVIDENCE)
-
-    assert [action.kind for action in case.actions] == [ActionKind.UNBLOCK]
-    assert case.actions[0].target == {"sender_address": UPN}
-
-
-async def test_without_a_verdict_the_account_is_secured_first():
-    """
-    Not knowing is no reason to unblock right away.
-    """
-    assert ActionKind.REVOKE_SESSIONS in {action.kind for action in propose(blocked())}
-
-
-@pytest.mark.parametrize("kind", [BlockKind.UNTIL_TOMORROW, BlockKind.NONE, BlockKind.UNKNOWN])
-async def test_only_a_restricted_account_is_to_be_unblocked(kind: BlockKind):
-    """
-    There is no entry to remove otherwise.
-    """
-    case = blocked(block=Block(kind=kind, sender_address=UPN))
-
-    assert ActionKind.UNBLOCK not in {action.kind for action in propose(case)}
-
-
-async def test_a_synced_account_is_reset_on_premises_by_a_person():
-    """
-    Entra does not own its password, so the bot does not try.
-    """
-    subject = FakeAccount().user.subject().model_copy(update={"is_synced": True})
-    case = await planned(FakeAccount(), subject=subject)
-
-    assert case.actions[1].kind is ActionKind.RESET_PASSWORD_ON_PREMISES
-    assert case.actions[1].warning is not None
-
-
-async def test_only_a_rule_that_goes_through_exchange_carries_the_warning():
-    """
-    The approver sees what else the change does, where it does it.
-    """
-    visible, hidden = (a for a in (await planned(attacked())).actions if a.kind is ActionKind.DISABLE_RULE)
-
-    assert (visible.target["through"], visible.warning) == ("graph", None)
-    assert (hidden.target["through"], hidden.warning.key) == ("exchange", "action.disable_rule.client_rules")
-
-
-async def test_a_rule_that_is_off_and_a_grant_for_everybody_are_left_alone():
-    """
-    There is nothing to turn off, and a tenant-wide consent is not this case's business.
-    """
-    everyone = grant("app-2", consent_type="AllPrincipals")
-    off = rule("x", 3, enabled=False, forward_to=parse_recipients("drop@evil.example"))
-    case = await planned(FakeAccount(rules=(off,), tenant_grants=(everyone,), apps={"app-2": app("app-2")}))
-
-    assert {action.kind for action in case.containment} == {ActionKind.REVOKE_SESSIONS, ActionKind.RESET_PASSWORD}
-
-
-async def test_the_same_evidence_gives_the_same_plan():
-    """
-    What was approved can be compared with what would run.
-    """
-    assert plan_hash((await planned(attacked())).actions) == plan_hash((await planned(attacked())).actions)
-
-
-# --- carrying out ----------------------------------------------------------------------------------------------------
-
-CONTAINMENT = [kind for kind in ActionKind if kind not in (ActionKind.UNBLOCK, ActionKind.RESET_PASSWORD_ON_PREMISES)]
+# --- every kind ------------------------------------------------------------------------------------------------------
 
 
 async def test_everything_is_done_and_proven():
     """
-    Each action ends proven, and the attacker's rules, forwarding and app are gone.
+    Each action ends proven, and nothing of the attacker's is left.
     """
-    account = attacked()
-    case = await planned(account)
+    account, case = attacked(), planned()
     done = [await containment(account).carry_out(case, action) for action in case.containment]
 
     assert {action.state for action in done} == {PROVEN}
-    assert not any(r.enabled for r in account.rules)
-    assert not account.box.is_forwarding
-    assert account.grants == ()
-    assert account.calls["disable_message_rule"] == account.calls["disable_inbox_rule"] == 1
+    assert not any(r.enabled for r in account.rules) and not account.box.is_forwarding
+    assert account.grants == account.assignments == account.roles == account.mailbox_rights == ()
+    assert account.send_as_rights == account.folder_rights["Inbox"] == ()
+    assert account.box.send_on_behalf == ("megan@contoso.com",)
+    assert [method.kind for method in account.methods] == ["password"]
+    assert (account.user.account_enabled, account.protocols.imap, account.risky.risk_level) == (False, False, "high")
 
 
-@pytest.mark.parametrize("kind", CONTAINMENT)
-async def test_a_second_time_changes_nothing(kind: ActionKind):
+@every_change
+async def test_each_is_one_call_and_a_second_time_changes_nothing(kind: ActionKind, which: int):
     """
     After a restart the same action is looked at, found done, and not done again.
     """
-    account = attacked()
-    case = await planned(account)
-    once = await carried_out(account, case, kind)
-    calls = account.calls.copy()
+    account, case = attacked(), planned()
+    once = await carry_out(account, kind, which, case)
     again = await containment(account).carry_out(case, once)
 
-    assert again.state is PROVEN
-    changes = ("revoke_sessions", "reset_password", "disable_message_rule", "clear_forwarding", "revoke_grant")
-    assert all(account.calls[change] == calls[change] for change in changes)
+    assert (once.state, again.state) == (PROVEN, PROVEN)
+    assert account.calls[CHANGES[kind][which]] == 1
 
 
-@pytest.mark.parametrize("kind", CONTAINMENT)
-async def test_what_does_not_show_is_not_proven(kind: ActionKind, monkeypatch: pytest.MonkeyPatch):
+@every_change
+async def test_what_does_not_show_is_not_proven(kind: ActionKind, which: int, monkeypatch: pytest.MonkeyPatch):
     """
     A call that went through without effect is a failure, after looking for a minute.
     """
-    account, sleeps = attacked(), Sleeps()
-    case = await planned(account)
-    for name in (
-        "revoke_sessions",
-        "reset_password",
-        "disable_message_rule",
-        "disable_inbox_rule",
-        "clear_forwarding",
-        "revoke_grant",
-    ):
-        monkeypatch.setattr(account, name, no_effect)
-    done = await carried_out(account, case, kind, sleeps)
+    account, case, sleeps = attacked(), planned(), Sleeps()
+    monkeypatch.setattr(account, CHANGES[kind][which], no_effect)
+    done = await containment(account, sleeps).carry_out(case, one(case, kind, which))
 
-    assert (done.state, done.outcome.key) == (FAILED, "action.failed.not_proven")
+    assert done.state is FAILED
+    assert done.outcome and done.outcome.key == "action.failed.not_proven"
     assert tuple(sleeps) == WAITS_S and sum(sleeps) == 60
 
 
-async def no_effect(*arguments: Any, **more: Any) -> None:
-    return None
-
-
-async def test_a_change_that_takes_its_time_is_waited_for():
-    """
-    Microsoft shows it only at the third look: proven, and no further waiting.
-    """
-    account, sleeps = attacked(), Sleeps()
-    case = await planned(account)
-    account.revoke_sessions = no_effect
-    moved = account.user.model_copy(update={"sessions_valid_from": NOW + timedelta(seconds=3)})
-    sleeps.then[2] = lambda: account.__dict__.update(user=moved)
-    done = await carried_out(account, case, ActionKind.REVOKE_SESSIONS, sleeps)
-
-    assert done.state is PROVEN
-    assert sleeps == [1.0, 2.0]
-
-
-async def test_a_lost_answer_is_settled_by_looking():
+@every_change
+async def test_a_lost_answer_is_settled_by_looking(kind: ActionKind, which: int, monkeypatch: pytest.MonkeyPatch):
     """
     No answer means that it may have happened; reading tells, and here it did.
     """
     account = attacked()
-    case = await planned(account)
+    made = getattr(account, CHANGES[kind][which])
 
-    async def done_but_silent(upn: str) -> None:
-        account.box = Mailbox(upn=UPN)
-        raise Unavailable("exchange")
+    async def done_but_silent(*arguments: Any, **more: Any) -> None:
+        await made(*arguments, **more)
+        raise Unavailable("graph")
 
-    account.clear_forwarding = done_but_silent
+    monkeypatch.setattr(account, CHANGES[kind][which], done_but_silent)
 
-    assert (await carried_out(account, case, ActionKind.CLEAR_FORWARDING)).state is PROVEN
+    assert (await carry_out(account, kind, which)).state is PROVEN
 
 
-async def test_not_being_able_to_look_is_no_proof():
+@every_change
+async def test_what_cannot_be_read_before_is_not_changed(kind: ActionKind, which: int):
     """
-    When the reading fails each time, the action is not proven, and the text says why.
+    Reading comes first; blind changes are not made.
     """
     account = attacked()
-    case = await planned(account)
 
-    def fail(name: str) -> None:
-        if name == "mailbox" and account.calls["clear_forwarding"]:
-            raise Unavailable("exchange")
+    def down(name: str) -> None:
+        raise Unavailable("graph")
 
-    account.on_call = fail
-    done = await carried_out(account, case, ActionKind.CLEAR_FORWARDING)
+    account.on_call = down
+    done = await carry_out(account, kind, which)
 
-    assert done.state is FAILED
-    assert done.outcome.params["why"].key == "unreadable.fault"
+    assert done.state is FAILED and done.outcome and done.outcome.key == "action.failed.unreadable"
+    assert account.calls[CHANGES[kind][which]] == 0
 
 
+@pytest.mark.parametrize(("kind", "which"), [pair for pair in EVERY if pair[0] is not ActionKind.REMOVE_ROLE])
 @pytest.mark.parametrize(
     ("error", "text"),
     [
@@ -301,60 +157,147 @@ async def test_not_being_able_to_look_is_no_proof():
         (Rejected("graph", "X", "not now"), "unreadable.rejected"),
     ],
 )
-async def test_a_refusal_is_a_failure_in_plain_words(error: Exception, text: str):
+async def test_a_refusal_is_a_failure_in_plain_words(kind: ActionKind, which: int, error: ServiceError, text: str):
     """
-    Nothing is raised; the outcome says that it was not done and why.
+    Nothing is raised; the outcome says that it was not done and why. Here the account is no admin.
+    """
+    account = ordinary()
+    raising(account, CHANGES[kind][which], error)
+    done = await carry_out(account, kind, which)
+
+    assert done.state is FAILED and done.outcome
+    assert (done.outcome.key, done.outcome.params["why"].key) == ("action.failed.refused", text)
+
+
+# --- proving ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_change_that_takes_its_time_is_waited_for():
+    """
+    Microsoft shows it only at the third look: proven, and no further waiting.
+    """
+    account, sleeps = attacked(), Sleeps()
+    account.revoke_sessions = no_effect
+    moved = account.user.model_copy(update={"sessions_valid_from": NOW + timedelta(seconds=3)})
+    sleeps.then[2] = lambda: account.__dict__.update(user=moved)
+    done = await carried_out(account, planned(), ActionKind.REVOKE_SESSIONS, sleeps)
+
+    assert done.state is PROVEN
+    assert sleeps == [1.0, 2.0]
+
+
+async def test_not_being_able_to_look_is_no_proof():
+    """
+    When the reading fails each time, the action is not proven, and the text says why.
     """
     account = attacked()
-    case = await planned(account)
-    account.on_call = lambda name: raise_if(name == "revoke_grant", error)
-    done = await carried_out(account, case, ActionKind.REVOKE_GRANT)
 
-    assert (done.state, done.outcome.key) == (FAILED, "action.failed.refused")
-    assert done.outcome.params["why"].key == text
+    def fail(name: str) -> None:
+        if name == "mailbox" and account.calls["clear_forwarding"]:
+            raise Unavailable("exchange")
+
+    account.on_call = fail
+    done = await carry_out(account, ActionKind.CLEAR_FORWARDING)
+
+    assert done.state is FAILED
+    assert done.outcome and done.outcome.params["why"].key == "unreadable.fault"
 
 
-def raise_if(true: bool, error: Exception) -> None:
-    if true:
-        raise error
-
-
-@pytest.mark.parametrize("kind", CONTAINMENT)
-async def test_what_cannot_be_read_before_is_not_changed(kind: ActionKind):
+async def test_a_mailbox_that_is_not_there_is_said_plainly():
     """
-    Reading comes first; blind changes are not made.
+    The account has none, or no longer.
+    """
+    account = attacked(box=NotFound("exchange"))
+    done = await carry_out(account, ActionKind.CLEAR_FORWARDING)
+
+    assert done.state is FAILED and done.outcome and done.outcome.key == "action.failed.no_mailbox"
+
+
+async def test_a_folder_that_is_not_there_is_not_taken_for_a_missing_mailbox():
+    """
+    Folders get renamed.
     """
     account = attacked()
-    case = await planned(account)
-    account.on_call = lambda name: raise_if(True, Unavailable("graph"))
-    done = await carried_out(account, case, kind)
+    raising(account, "folder_permissions", NotFound("exchange"))
+    done = await carry_out(account, ActionKind.REMOVE_DELEGATE, 3)
 
-    assert (done.state, done.outcome.key) == (FAILED, "action.failed.unreadable")
-    assert account.passwords == []
+    assert done.state is FAILED and done.outcome and done.outcome.key == "action.failed.no_folder"
+
+
+# --- what was there before -------------------------------------------------------------------------------------------
 
 
 async def test_what_was_there_before_is_kept_for_undo():
     """
-    Both forwarding fields as they were, also when the program stopped right after clearing them.
+    Exactly, "left to the organisation" included; and nothing of what cannot be undone.
+    """
+    account, case = attacked(), planned()
+    done = {a.action_id.split(":")[0]: await containment(account).carry_out(case, a) for a in case.containment}
+    kept = {name: action.before for name, action in done.items() if action.before is not None}
+
+    assert kept["clear_forwarding"] == DROP.model_dump()
+    assert kept["disable_protocols"] == {"imap": True, "pop": True, "smtp_auth_disabled": None}
+    assert kept["remove_role"] == {"role_id": "user-administrator", "scope": "/"}
+    assert kept["revoke_grant"]["scopes"] == ["Mail.Read", "offline_access"]
+    assert set(kept) == {name for name, action in done.items() if action.reversible}
+
+
+@pytest.mark.parametrize(("kind", "which"), [pair for pair in EVERY if pair[0] not in ADMIN_ONLY[1:4]])
+async def test_stopped_right_after_the_change_it_still_knows_what_was_there(kind: ActionKind, which: int):
+    """
+    The program ended before it could write anything down: the plan says what was there.
+    """
+    account, case = attacked(), planned()
+    before = (await carry_out(account, kind, which, case)).before
+    after_restart = (await carry_out(account, kind, which, case)).before
+
+    assert after_restart == before
+
+
+async def test_a_second_try_keeps_what_was_there_before_the_first():
+    """
+    The first try may have changed half of it.
+    """
+    account, case = attacked(), planned()
+    tried = one(case, ActionKind.DISABLE_PROTOCOLS).model_copy(update={"before": {"imap": True, "pop": True}})
+
+    assert (await containment(account).carry_out(case, tried)).before == {"imap": True, "pop": True}
+
+
+async def test_a_folder_entry_is_kept_whole():
+    """
+    Exchange removes all that a user has in a folder, so all of it is put back.
     """
     account = attacked()
-    case = await planned(account)
+    entry = account.folder_rights["Inbox"][0]
+    account.folder_rights["Inbox"] = (entry.model_copy(update={"rights": ("Editor", "FolderOwner")}),)
 
-    assert (await carried_out(account, case, ActionKind.CLEAR_FORWARDING)).before == DROP.model_dump()
-    assert (await carried_out(account, case, ActionKind.CLEAR_FORWARDING)).before == DROP.model_dump()
-    assert (await carried_out(account, case, ActionKind.DISABLE_RULE)).before == {"enabled": True}
+    assert (await carry_out(account, ActionKind.REMOVE_DELEGATE, 3)).before == {"rights": ["Editor", "FolderOwner"]}
 
 
-async def test_a_rule_that_is_gone_is_as_good_as_off():
+async def test_rights_of_others_stay():
+    """
+    Only the named user loses them.
+    """
+    account = attacked()
+    megan = account.mailbox_rights[0].model_copy(update={"user": "megan@contoso.com"})
+    account.mailbox_rights = (*account.mailbox_rights, megan)
+
+    assert (await carry_out(account, ActionKind.REMOVE_DELEGATE)).state is PROVEN
+    assert account.mailbox_rights == (megan,)
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_rule_that_is_gone_is_as_good_as_off_and_leaves_nothing_to_undo():
     """
     Somebody has deleted it meanwhile.
     """
-    account = attacked()
-    case = await planned(account)
-    account.rules = ()
-    done = await carried_out(account, case, ActionKind.DISABLE_RULE)
+    done = await carry_out(attacked(rules=()), ActionKind.DISABLE_RULE)
 
-    assert (done.state, done.outcome.key) == (PROVEN, "action.disable_rule.gone")
+    assert done.state is PROVEN and done.outcome and done.outcome.key == "action.disable_rule.gone"
+    assert done.before is None
 
 
 async def test_graph_not_knowing_the_rule_does_not_prove_it_off():
@@ -362,23 +305,46 @@ async def test_graph_not_knowing_the_rule_does_not_prove_it_off():
     Only Exchange's list counts: the rule is still on there.
     """
     account = attacked()
-    case = await planned(account)
-    account.on_call = lambda name: raise_if(name == "disable_message_rule", NotFound("graph"))
+    raising(account, "disable_message_rule", NotFound("graph"))
 
-    assert (await carried_out(account, case, ActionKind.DISABLE_RULE)).state is FAILED
+    assert (await carry_out(account, ActionKind.DISABLE_RULE)).state is FAILED
 
 
 async def test_a_rule_that_exchange_could_not_list_is_proven_by_graph():
     """
     The plan was made from what Graph shows, so that is what is read again.
     """
-    visible = MailRule(rule_id="r1", name="x", forward_to=("drop@evil.example",))
-    account = FakeAccount(rules=PermissionMissing("exchange"), visible_rules=(visible,))
-    case = await planned(account)
-    account.rules = ()
+    account = attacked(rules=(), visible_rules=(MailRule(rule_id="r1", name="x"),))
+    rule = {"name": "x", "identity": None, "graph_rule_id": "r1", "enabled": True}
+    case = planned(COMPROMISED, found("inbox_rules", rule))
 
-    assert (await carried_out(account, case, ActionKind.DISABLE_RULE)).state is PROVEN
+    assert (await carry_out(account, ActionKind.DISABLE_RULE, 0, case)).state is PROVEN
     assert account.visible_rules[0].enabled is False
+
+
+async def test_a_rule_that_nobody_lets_us_change_waits_until_a_person_did():
+    """
+    Nothing is tried; the rule being off is the proof.
+    """
+    account = attacked(visible_rules=(MailRule(rule_id="r1", name="x", enabled=True, read_only=True),))
+    rule = {"name": "x", "identity": None, "graph_rule_id": None, "enabled": True}
+    case = planned(COMPROMISED, found("inbox_rules", rule))
+    waiting = await carry_out(account, ActionKind.DISABLE_RULE, 0, case)
+    account.visible_rules = ()
+    done = await containment(account).carry_out(case, waiting)
+
+    assert (waiting.state, done.state) == (WAITING, PROVEN)
+    assert account.calls["disable_message_rule"] + account.calls["disable_inbox_rule"] == 0
+
+
+async def test_a_hidden_rule_is_turned_off_through_exchange():
+    """
+    Graph does not know it.
+    """
+    account = attacked()
+
+    assert (await carry_out(account, ActionKind.DISABLE_RULE, 1)).state is PROVEN
+    assert [r.enabled for r in account.rules if r.identity == HIDDEN.identity] == [False]
 
 
 # --- sessions and password -------------------------------------------------------------------------------------------
@@ -389,10 +355,9 @@ async def test_sessions_revoked_before_the_approval_are_revoked_again():
     The attacker may have come back since; only a moment after the approval counts.
     """
     account = attacked()
-    case = await planned(account)
     account.user = account.user.model_copy(update={"sessions_valid_from": NOW - timedelta(seconds=30)})
 
-    assert (await carried_out(account, case, ActionKind.REVOKE_SESSIONS)).state is PROVEN
+    assert (await carry_out(account, ActionKind.REVOKE_SESSIONS)).state is PROVEN
     assert account.calls["revoke_sessions"] == 1
 
 
@@ -401,20 +366,17 @@ async def test_a_password_that_somebody_else_changed_is_reset_all_the_same():
     A change since the approval may be the attacker's: it is no proof of ours.
     """
     account = attacked()
-    case = await planned(account)
     account.user = account.user.model_copy(update={"password_changed_at": NOW + timedelta(seconds=20)})
-    account.reset_password = moving(account, NOW + timedelta(seconds=40))
+    moved = account.user.model_copy(update={"password_changed_at": NOW + timedelta(seconds=40)})
 
-    assert (await carried_out(account, case, ActionKind.RESET_PASSWORD)).state is PROVEN
-    assert len(account.passwords) == 1
-
-
-def moving(account: FakeAccount, at):
-    async def reset_password(oid, password, *, force_change=True) -> None:
+    async def reset_password(oid: str, password: Any, *, force_change: bool = True) -> None:
         account.passwords.append(password)
-        account.user = account.user.model_copy(update={"password_changed_at": at})
+        account.user = moved
 
-    return reset_password
+    account.reset_password = reset_password
+
+    assert (await carry_out(account, ActionKind.RESET_PASSWORD)).state is PROVEN
+    assert len(account.passwords) == 1
 
 
 async def test_the_password_is_strong_different_each_time_and_leaves_no_trace():
@@ -422,9 +384,8 @@ async def test_the_password_is_strong_different_each_time_and_leaves_no_trace():
     Long, of every kind of character, and in nothing that comes back.
     """
     account = attacked()
-    case = await planned(account)
-    done = await carried_out(account, case, ActionKind.RESET_PASSWORD)
-    await containment(account).carry_out(case, case.actions[1])
+    done = await carry_out(account, ActionKind.RESET_PASSWORD)
+    await carry_out(account, ActionKind.RESET_PASSWORD)
     first, second = (password.get_secret_value() for password in account.passwords)
 
     assert len(first) == 32 and first != second
@@ -434,57 +395,131 @@ async def test_the_password_is_strong_different_each_time_and_leaves_no_trace():
     assert first not in done.model_dump_json() and first not in repr(account.passwords)
 
 
-async def test_an_admin_account_waits_for_a_person_and_goes_on_when_they_did_it():
+# --- admins, synced accounts, licences -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ADMIN_ONLY)
+async def test_an_admin_account_waits_for_a_person(kind: ActionKind):
     """
-    Graph lets no app reset an admin's password. The text says who can; once it was changed, that is proven.
+    Graph lets no app do this to an admin. The text says who can, it is not tried again, and nothing is kept for undo.
     """
-    account = attacked(roles=(DirectoryRole(assignment_id="1", role_id="global"),))
-    case = await planned(account)
-    account.on_call = lambda name: raise_if(name == "reset_password", PermissionMissing("graph"))
-    waiting = await carried_out(account, case, ActionKind.RESET_PASSWORD)
+    account, case = attacked(), planned()
+    raising(account, CHANGES[kind][0], PermissionMissing("graph", code="Authorization_RequestDenied"))
+    waiting = await carry_out(account, kind, 0, case)
     still_waiting = await containment(account).carry_out(case, waiting)
-    account.user = account.user.model_copy(update={"password_changed_at": NOW + timedelta(minutes=9)})
-    done = await containment(account).carry_out(case, still_waiting)
 
-    assert (waiting.state, waiting.outcome.key) == (WAITING, "action.reset_password.by_hand")
+    assert waiting.state is WAITING and waiting.outcome and waiting.outcome.key == f"action.{kind.value}.by_hand"
     assert still_waiting == waiting
-    assert account.calls["reset_password"] == 1
-    assert done.state is PROVEN
+    assert (account.calls[CHANGES[kind][0]], waiting.before) == (1, None)
 
 
-async def test_a_missing_permission_on_an_ordinary_account_is_said():
+@pytest.mark.parametrize("kind", ADMIN_ONLY)
+async def test_what_a_person_did_for_an_admin_is_proven_by_looking(kind: ActionKind):
     """
-    The same refusal, but the account holds no role: then it is our permission that is missing.
+    The bot goes on by itself; what it did not do it cannot take back.
     """
-    account = attacked()
-    case = await planned(account)
-    account.on_call = lambda name: raise_if(name == "reset_password", PermissionMissing("graph", permission="P"))
-
-    assert (await carried_out(account, case, ActionKind.RESET_PASSWORD)).state is FAILED
-
-
-async def test_an_on_premises_reset_is_waited_for_and_proven_by_its_time():
-    """
-    Before the approval does not count, after it does; the bot itself changes nothing.
-    """
-    subject = FakeAccount().user.subject().model_copy(update={"is_synced": True})
-    account = FakeAccount()
-    case = await planned(account, subject=subject)
-    waiting = await carried_out(account, case, ActionKind.RESET_PASSWORD_ON_PREMISES)
-    account.user = account.user.model_copy(update={"password_changed_at": NOW + timedelta(minutes=5)})
+    account, case = attacked(), planned()
+    waiting = one(case, kind).model_copy(update={"state": WAITING})
+    later = {"password_changed_at": NOW + timedelta(minutes=9), "sessions_valid_from": NOW + timedelta(minutes=9)}
+    account.user = account.user.model_copy(update={"account_enabled": False, **later})
+    account.methods, account.roles = (), ()
     done = await containment(account).carry_out(case, waiting)
 
-    assert waiting.state is WAITING
-    assert (done.state, account.passwords) == (PROVEN, [])
+    assert done.state is PROVEN
+    assert not done.can_be_undone
 
 
-async def test_waiting_for_a_person_survives_an_unreadable_moment():
+async def test_once_the_attackers_role_is_gone_the_bot_can_do_it_itself():
     """
-    A look that fails does not turn waiting into failure.
+    The role that stood in the way was one that the attacker had added, and the plan has removed it.
     """
-    subject = FakeAccount().user.subject().model_copy(update={"is_synced": True})
+    account, case = attacked(), planned()
+    waiting = one(case, ActionKind.RESET_PASSWORD).model_copy(update={"state": WAITING})
+    case = case.with_action(await carry_out(account, ActionKind.REMOVE_ROLE, 0, case))
+    done = await containment(account).carry_out(case, waiting)
+
+    assert done.state is PROVEN
+    assert len(account.passwords) == 1
+
+
+async def test_a_refusal_that_outlasts_the_role_goes_on_waiting():
+    """
+    Microsoft takes a while to notice that the role is gone; a person may still be faster.
+    """
+    account, case = ordinary(), planned()
+    waiting = one(case, ActionKind.RESET_PASSWORD).model_copy(update={"state": WAITING})
+    raising(account, "reset_password", PermissionMissing("graph"))
+
+    assert (await containment(account).carry_out(case, waiting)).state is WAITING
+
+
+async def test_when_roles_cannot_be_read_the_refusal_may_mean_either():
+    """
+    Unknown is said as unknown: a missing permission, or an admin.
+    """
+    account = attacked(roles=PermissionMissing("graph"))
+    raising(account, "reset_password", PermissionMissing("graph", permission="P"))
+    done = await carry_out(account, ActionKind.RESET_PASSWORD)
+
+    assert done.state is FAILED and done.outcome and done.outcome.key == "action.failed.refused_perhaps_admin"
+
+
+@pytest.mark.parametrize("kind", [ActionKind.RESET_PASSWORD_ON_PREMISES, ActionKind.BLOCK_SIGN_IN])
+async def test_a_synced_account_is_changed_on_premises_and_proven_from_here(kind: ActionKind):
+    """
+    The bot itself changes nothing, and an unreadable moment does not turn waiting into failure.
+    """
+    account, case = FakeAccount(), planned(subject=synced())
+    waiting = await carry_out(account, kind, 0, case)
+    user, account.user = account.user, Unavailable("graph")
+    unreadable = await containment(account).carry_out(case, waiting)
+    changes = {"password_changed_at": NOW + timedelta(minutes=5), "account_enabled": False}
+    account.user = user.model_copy(update=changes)
+    done = await containment(account).carry_out(case, unreadable)
+
+    assert [waiting.state, unreadable.state, done.state] == [WAITING, WAITING, PROVEN]
+    assert (account.passwords, account.calls["set_sign_in"]) == ([], 0)
+
+
+async def test_a_password_changed_on_premises_before_the_approval_does_not_count():
+    """
+    It may have been the attacker.
+    """
     account = FakeAccount()
-    case = await planned(account, subject=subject)
-    account.user = Unavailable("graph")
+    account.user = account.user.model_copy(update={"password_changed_at": NOW - timedelta(minutes=1)})
+    case = planned(subject=synced())
 
-    assert (await carried_out(account, case, ActionKind.RESET_PASSWORD_ON_PREMISES)).state is WAITING
+    assert (await carry_out(account, ActionKind.RESET_PASSWORD_ON_PREMISES, 0, case)).state is WAITING
+
+
+@pytest.mark.parametrize("method", ["risky_user", "confirm_compromised"])
+async def test_without_a_licence_nobody_is_kept_waiting(method: str):
+    """
+    Reporting to Identity Protection is left out, with words, and locks nothing.
+    """
+    account = attacked()
+    raising(account, method, LicenceMissing("graph"))
+    done = await carry_out(account, ActionKind.CONFIRM_COMPROMISED)
+
+    assert done.state is ActionState.SKIPPED and done.is_settled
+    assert done.outcome and done.outcome.params["licence"] == "Microsoft Entra ID P2"
+
+
+async def test_a_risk_that_is_merely_high_is_not_confirmed():
+    """
+    Only the state confirmedCompromised is the proof.
+    """
+    account = attacked(risky=RiskyUser(user_oid="x", risk_level="high", risk_state="atRisk"))
+    account.confirm_compromised = no_effect
+
+    assert (await carry_out(account, ActionKind.CONFIRM_COMPROMISED)).state is FAILED
+
+
+async def test_forwarding_that_somebody_else_cleared_is_done():
+    """
+    It was looked at first, and there is nothing to do.
+    """
+    account = attacked(box=Mailbox(upn=UPN))
+
+    assert (await carry_out(account, ActionKind.CLEAR_FORWARDING)).state is PROVEN
+    assert account.calls["clear_forwarding"] == 0

@@ -10,7 +10,7 @@ import pytest
 from services.access import Access
 from services.approvals import Approvals, DecideApproval, decided, settled_without_decision
 from services.audit import Tag
-from services.cases import Action, ActionKind, ActionState, ApprovalState, Case, CaseState
+from services.cases import Action, ActionKind, ActionState, ApprovalState, Case, CaseState, Verdict, VerdictLabel
 from services.errors import AlreadyDecided, BadInput, NotAllowed, PromptOutdated
 from services.store import Store, migrate
 from tests.fakes import given
@@ -196,14 +196,14 @@ def database_url(tmp_path) -> str:
 
 def test_only_a_proven_containment_counts() -> None:
     """
-    Done is not proven: the lock opens for PROVEN alone.
+    Done is not proven: the lock opens for what was proven, and for what the approver has left out.
     """
     case = given.asked()
     for state in ActionState:
         done = case
         for action in case.containment:
             done = done.with_action(action.model_copy(update={"state": state}))
-        assert (state is ActionState.PROVEN) == done.containment_proven
+        assert (state in (ActionState.PROVEN, ActionState.SKIPPED)) == done.containment_proven
 
 
 @pytest.mark.parametrize("reason", ["", "   "])
@@ -213,3 +213,25 @@ def test_an_override_wants_a_reason_whatever_button_it_comes_by(reason: str) -> 
     """
     with pytest.raises(BadInput):
         decide(given.locked(), OLGA, reason=reason)
+
+
+def _on_little_evidence() -> Case:
+    little = Verdict(
+        label=VerdictLabel.SUSPECTED, score=0, completeness=0.4, checked=9, total=24, low_completeness=True
+    )
+    return given.asked().model_copy(update={"verdict": little})
+
+
+def test_a_yes_on_little_evidence_wants_a_reason() -> None:
+    """
+    Without one the question stays open; a no needs none.
+    """
+    case = _on_little_evidence()
+    claim, prompt_id = case.pending_approval.claim, case.pending_approval.prompt_id
+
+    with pytest.raises(BadInput):
+        decided(case, prompt_id, DecideApproval(claim, actor(MEGAN), True), given.NOW)
+    agreed, _ = decided(case, prompt_id, DecideApproval(claim, actor(MEGAN), True, "I spoke to Jane"), given.NOW)
+    refused, _ = decided(case, prompt_id, DecideApproval(claim, actor(MEGAN), False), given.NOW)
+
+    assert (CaseState.CONTAINING, CaseState.DENIED) == (agreed.state, refused.state)

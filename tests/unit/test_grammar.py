@@ -7,16 +7,21 @@ from hypothesis import strategies as st
 from bot.grammar import (
     LANGUAGES,
     MAX_TARGET,
+    AccessPass,
     AlertsHere,
     ApprovalsHere,
     Cancel,
     Cases,
+    Check,
     Command,
+    DryRun,
     Help,
     Incomplete,
+    Report,
     ShowCase,
     Status,
     Unblock,
+    Undo,
     Unknown,
     Verb,
     parse,
@@ -51,6 +56,23 @@ MAIL = "jane@contoso.com"
         ("cancel ab12cd", Cancel("AB12CD")),
         ("cancel case ab12cd", Cancel("AB12CD")),
         ("avbryt AB12", Cancel("AB12")),
+        ("check jane", Check("jane")),
+        ("check on Jane Doe, please", Check("Jane Doe")),
+        ("kontrollera jane@contoso.com", Check(MAIL)),
+        ("undersok jane", Check("jane")),
+        ("report k7q2m4", Report("K7Q2M4")),
+        ("rapport för #K7Q2M4, tack!", Report("K7Q2M4")),
+        ("dry run K7Q2M4", DryRun("K7Q2M4")),
+        ("DryRun k7q2m4", DryRun("K7Q2M4")),
+        ("dry-run K7Q2M4", DryRun("K7Q2M4")),
+        ("torrkör K7Q2M4", DryRun("K7Q2M4")),
+        ("testkor K7Q2M4", DryRun("K7Q2M4")),
+        ("undo K7Q2M4", Undo("K7Q2M4")),
+        ("ångra ärende K7Q2M4", Undo("K7Q2M4")),
+        ("access pass K7Q2M4", AccessPass("K7Q2M4")),
+        ("temporary access pass for K7Q2M4", AccessPass("K7Q2M4")),
+        ("TAP K7Q2M4", AccessPass("K7Q2M4")),
+        ("tillfälligt åtkomstpass K7Q2M4", AccessPass("K7Q2M4")),
         ("help", Help()),
         ("hjälp!", Help()),
         ("?", Help()),
@@ -123,6 +145,28 @@ def test_polite_words_are_not_part_of_the_name(text, target):
 @pytest.mark.parametrize(
     ("text", "command"),
     [
+        ("report K7Q2M4 json", Report("K7Q2M4", "json")),
+        ("rapport K7Q2M4 som JSON, tack", Report("K7Q2M4", "json")),
+        ("report #K7Q2M4 as markdown", Report("K7Q2M4", "markdown")),
+        ("report K7Q2M4 md.", Report("K7Q2M4", "markdown")),
+        ("report #JSON", Report("JSON", "markdown")),
+        ("report #JSON json", Report("JSON", "json")),
+        ("report as json", Incomplete(Verb.REPORT, "case_id")),
+        ("report json", Incomplete(Verb.REPORT, "case_id")),
+        ("report K7Q2M4 pdf", Incomplete(Verb.REPORT, "format")),
+        ("report about jane", Incomplete(Verb.REPORT, "case_id")),
+    ],
+)
+def test_a_report_may_be_asked_for_in_a_format(text, command):
+    """
+    Markdown unless JSON is asked for; the name of a format is not taken for a case, nor the other way round.
+    """
+    assert command == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
         ("unblock", Incomplete(Verb.UNBLOCK, "target")),
         ("avblockera tack", Incomplete(Verb.UNBLOCK, "target")),
         ('unblock ""', Incomplete(Verb.UNBLOCK, "target")),
@@ -132,6 +176,12 @@ def test_polite_words_are_not_part_of_the_name(text, target):
         ("case x1", Incomplete(Verb.CASE, "case_id")),
         ("avbryt ärende", Incomplete(Verb.CANCEL, "case_id")),
         ("cancel the second one", Incomplete(Verb.CANCEL, "case_id")),
+        ("check", Incomplete(Verb.CHECK, "target")),
+        ("kontrollera " + "x" * (MAX_TARGET + 1), Incomplete(Verb.CHECK, "target_too_long")),
+        ("report", Incomplete(Verb.REPORT, "case_id")),
+        ("dry run", Incomplete(Verb.DRY_RUN, "case_id")),
+        ("undo the rules", Incomplete(Verb.UNDO, "case_id")),
+        ("åtkomstpass jane@contoso.com", Incomplete(Verb.ACCESS_PASS, "case_id")),
     ],
 )
 def test_a_command_without_its_argument_says_what_is_missing(text, command):
@@ -150,6 +200,10 @@ def test_a_command_without_its_argument_says_what_is_missing(text, command):
         ("caes", "cases"),
         ("hlep", "help"),
         ("approval here", "approvals here"),
+        ("chek jane", "check jane"),
+        ("reprot K7Q2M4 json", "report K7Q2M4 json"),
+        ("dryrnu K7Q2M4", "dryrun K7Q2M4"),
+        ("acess pass K7Q2M4", "access pass K7Q2M4"),
         ("@Unblock unblok jane", "unblock jane"),
         ("block jane", None),
         ("blockera jane", None),
@@ -223,8 +277,9 @@ TARGETS = st.one_of(NAMES, ALIASES, st.uuids().map(str)).filter(whole)
 COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(Unblock, TARGETS),
     st.builds(Status, st.none() | TARGETS),
-    st.builds(ShowCase, CASE_IDS),
-    st.builds(Cancel, CASE_IDS),
+    st.builds(Check, TARGETS),
+    *(st.builds(about_case, CASE_IDS) for about_case in (ShowCase, Cancel, DryRun, Undo, AccessPass)),
+    st.builds(Report, CASE_IDS | st.sampled_from(["JSON", "MARKDOWN"]), st.sampled_from(["markdown", "json"])),
     st.sampled_from([Cases(), Help(), ApprovalsHere(), AlertsHere()]),
 )
 

@@ -224,6 +224,63 @@ async def test_an_app_that_cannot_be_read_keeps_the_signal_from_being_clear():
     assert (await apps(grant(), apps=unreadable, audit_log=consent())).state is FOUND
 
 
+@pytest.mark.parametrize(
+    ("fields", "days_ago", "state"),
+    [
+        ({"app_id": "FF8D92DC-3D82-41D6-BCBD-B9174D163620", "name": "Backup"}, 200, FOUND),
+        ({"app_id": "e9a7fea1-1cc0-4cd9-a31b-9137ca5deedd", "verified_publisher": "eM Client"}, 200, CLEAR),
+        ({"app_id": "e9a7fea1-1cc0-4cd9-a31b-9137ca5deedd", "verified_publisher": "eM Client"}, 0.1, FOUND),
+        ({"name": "PERFECTDATA SOFTWARE"}, 200, FOUND),
+        ({"name": "perfect-data software", "verified_publisher": "Fabrikam"}, 200, CLEAR),
+        ({"name": "...", "verified_publisher": "Fabrikam"}, 0.1, FOUND),
+    ],
+)
+async def test_apps_that_attackers_use_are_known(fields: dict, days_ago: float, state: SignalState):
+    """
+    An id that attackers made is enough; an honest product must be new; a name alone is a hint, since anybody has it.
+    """
+    finding = await apps(grant(), app_fields=fields, audit_log=consent(days_ago))
+
+    assert finding.state is state
+
+
+async def test_a_known_bad_app_says_where_that_is_known_from():
+    """
+    The approver can look it up.
+    """
+    known_bad = {"app_id": "ff8d92dc-3d82-41d6-bcbd-b9174d163620"}
+
+    finding = await apps(grant(), app_fields=known_bad, audit_log=consent())
+
+    assert finding.evidence[-1].key == "finding.apps.known_bad"
+    assert "Huntress" in str(finding.evidence[-1].params["source"])
+
+
+async def test_a_known_bad_app_for_everybody_counts_and_is_left_to_a_person():
+    """
+    It acts in this account's name too; revoking it would concern the whole tenant, so it is no target.
+    """
+    everyone = grant("app-2", "Mail.Send", consent_type="AllPrincipals", principal_oid=None)
+
+    finding = await apps(tenant_grants=(everyone,), app_fields={"app_id": "a245e8c0-b53c-4b67-9b45-751d1dff8e6b"})
+
+    assert (finding.state, finding.targets) == (FOUND, ())
+    assert "finding.oauth_grants.whole_tenant" in {text.key for text in finding.evidence}
+
+
+async def test_grants_for_everybody_that_cannot_be_read_are_said():
+    """
+    With something found it is a note; with nothing found it is no good news.
+    """
+    unread = {"tenant_grants": Unavailable("graph"), "audit_log": consent(), "apps": {"app-1": app()}}
+
+    finding = await look("oauth_grants", FakeAccount(grants=(grant(),), **unread))
+
+    assert finding.evidence[-1].key == "finding.oauth_grants.for_everyone_unread"
+    with pytest.raises(Unavailable):
+        await look("oauth_grants", FakeAccount(**unread))
+
+
 async def test_consents_for_everybody_are_told_and_never_proposed():
     """
     Revoking them would hit the whole tenant: they are shown, with no target for the plan.
@@ -276,6 +333,39 @@ async def test_methods_without_an_age_are_settled_by_the_audit_log():
         await look("auth_methods", FakeAccount(methods=phones, audit_log=LicenceMissing("graph")))
 
 
+async def test_each_added_method_is_a_target_and_the_password_never():
+    """
+    What the plan needs to remove it; and a warning when the user is left with the password alone.
+    """
+    finding = await look("auth_methods", FakeAccount(methods=(method(0.1, "phone"), method(0.1, "password"))))
+
+    assert finding.targets == ({"kind": "phone", "method_id": "phone0.1", "label": "SM-A155F", "certain": True},)
+    assert finding.evidence[-1].key == "finding.auth_methods.none_left"
+
+
+@pytest.mark.parametrize(("reason", "kinds"), [("User registered Phone: SMS", ["phone"]), (None, ["phone", "email"])])
+async def test_of_methods_without_an_age_the_log_may_tell_which(reason: str | None, kinds: list[str]):
+    """
+    The reason names the kind; when it does not, each may be the one, and none of them is certain.
+    """
+    methods = (method(None, "phone"), method(None, "email"), method(300))
+    log = (audit("User registered security info", NOW, result_reason=reason),)
+
+    finding = await look("auth_methods", FakeAccount(methods=methods, audit_log=log))
+
+    assert [(target["kind"], target["certain"]) for target in finding.targets] == [(kind, False) for kind in kinds]
+
+
+async def test_what_a_newcomer_registers_is_clear():
+    """
+    Everybody registers in the first days of an account, also one that gets blocked then.
+    """
+    account = FakeAccount(methods=(method(2),))
+    account.user = account.user.model_copy(update={"created_at": NOW - timedelta(days=5)})
+
+    assert (await look("auth_methods", account)).state is CLEAR
+
+
 async def test_a_failed_registration_is_no_change():
     """
     Only what succeeded counts.
@@ -314,14 +404,37 @@ async def test_the_password_is_judged_by_its_age(days_ago: float | None, state: 
     assert (finding.state, finding.summary.key) == (state, f"finding.password_age.{text}")
 
 
-async def test_many_changes_are_found_and_no_audit_log_is_no_obstacle():
+async def test_many_changes_are_found():
     """
-    Changing it again and again is a symptom; the age can be judged without the log.
+    Changing it again and again is a symptom.
     """
     changes = tuple(audit("Reset user password", NOW - timedelta(days=n)) for n in (3, 4, 5))
 
     assert (await password(5, changes)).evidence[0] == say("finding.password_age.changes", n=3, days=30)
-    assert (await password(60, LicenceMissing("graph"))).state is CLEAR
+
+
+async def test_the_entries_of_one_change_count_once():
+    """
+    A reset by an admin leaves several entries within a few minutes, and one that failed changed nothing.
+    """
+    one_change = tuple(
+        audit(activity, NOW - timedelta(days=3, minutes=n))
+        for n, activity in enumerate(("Reset user password", "Reset password (by admin)", "Change user password"))
+    )
+    failed = tuple(audit("Change user password", NOW - timedelta(days=n), result="failure") for n in (4, 5))
+
+    assert (await password(5, (*one_change, *failed))).state is CLEAR
+
+
+async def test_changes_that_cannot_be_counted_are_not_clear():
+    """
+    Without the log a young password may be the fifth in a month; what its age alone shows is told all the same.
+    """
+    unread = await password(60, LicenceMissing("graph"))
+    old = await password(400, LicenceMissing("graph"))
+
+    assert (unread.state, unread.unknown_reason) == (UNKNOWN, UnknownReason.LICENCE)
+    assert (old.state, old.evidence[0].key) == (FOUND, "finding.password_age.changes_unread")
 
 
 async def test_without_a_block_a_recent_change_is_nothing():

@@ -177,6 +177,18 @@ async def test_without_exchange_visible_rules_still_count():
     assert finding.targets[0]["identity"] is None
 
 
+async def test_a_rule_that_nobody_but_a_person_can_change_is_said():
+    """
+    Graph calls it read-only and Exchange cannot be asked: it stays a target, and the evidence says whose job it is.
+    """
+    read_only = MailRule(rule_id="1", name="x", forward_to=("drop@evil.example",), read_only=True)
+
+    finding = await look("inbox_rules", FakeAccount(rules=PermissionMissing("exchange"), visible_rules=(read_only,)))
+
+    assert (finding.targets[0]["identity"], finding.targets[0]["graph_rule_id"]) == (None, None)
+    assert "by_hand" in keys(finding)
+
+
 async def test_without_exchange_nothing_visible_is_no_good_news():
     """
     Hidden rules may be there, so the signal cannot be clear.

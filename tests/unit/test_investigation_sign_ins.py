@@ -102,6 +102,131 @@ async def test_two_countries_within_an_hour_are_found():
     assert finding.summary.params["minutes"] == 30
 
 
+STOCKHOLM = {"city": "Stockholm", "latitude": 59.33, "longitude": 18.07}
+LONDON = {"city": "London", "latitude": 51.51, "longitude": -0.13}
+SYDNEY = {"city": "Sydney", "latitude": -33.87, "longitude": 151.21}
+
+
+async def test_a_journey_that_is_too_fast_is_found_with_distance_and_speed():
+    """
+    By coordinates: Stockholm to Sydney is about 15,600 km, which nobody does in three hours.
+    """
+    finding = await looked(
+        *habits(), sign_in(NOW - timedelta(hours=3), **STOCKHOLM), sign_in(NOW, "AU", ip_address="9.9.9.9", **SYDNEY)
+    )
+
+    travel = next(text for text in (finding.summary, *finding.evidence) if text.key.endswith("travel_fast"))
+    assert (travel.params["one"], travel.params["other"]) == ("Stockholm, SE", "Sydney, AU")
+    assert 15500 < travel.params["km"] < 15700
+    assert 5100 < travel.params["speed"] < 5300
+
+
+LAPTOP = {"device_name": "LAPTOP-7", "is_managed": True}
+BROWSER = {"user_agent": "Mozilla/5.0 (Windows NT 10.0) Edg/140"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "hours"),
+    [
+        ({**STOCKHOLM}, {"country": "GB", **LONDON}, 3),  # a flight
+        ({**STOCKHOLM}, {"city": "Göteborg", "latitude": 57.71, "longitude": 11.97}, 0.1),  # a misplaced address
+        ({**STOCKHOLM, **LAPTOP}, {"country": "AU", **SYDNEY, **LAPTOP}, 0.1),  # a virtual private network
+        ({**STOCKHOLM, "is_compliant": True}, {"country": "GB", **LAPTOP}, 0.1),  # phone at home, laptop at work
+    ],
+)
+async def test_honest_journeys_are_not_found(one: dict, other: dict, hours: float):
+    """
+    Airliners, addresses that are placed wrongly, and far places on devices that the organisation manages.
+    """
+    finding = await looked(
+        *habits(), sign_in(NOW - timedelta(hours=hours), **one), sign_in(NOW, **{"country": "SE", **other})
+    )
+
+    assert not any(text.startswith("travel") for text in texts(finding))
+    assert finding.weight < 25
+
+
+async def test_the_same_program_from_two_usual_countries_is_not_found():
+    """
+    Who works through a virtual private network is in two countries all the time; a stranger's program is not.
+    """
+    usual = [sign_in(NOW - timedelta(days=day), "NL" if day % 2 else "SE", **BROWSER) for day in range(1, 29)]
+    home, away = sign_in(NOW - timedelta(minutes=9), "SE", **BROWSER), sign_in(NOW, "NL", **BROWSER)
+
+    assert (await looked(*usual, home, away)).state is SignalState.CLEAR
+    assert "travel" in texts(await looked(*usual, home, away.model_copy(update={"user_agent": "python-requests"})))
+
+
+async def test_a_trip_with_a_managed_device_counts_for_little():
+    """
+    A country that is new, on a device that the organisation manages: most likely its owner carried it there.
+    """
+    finding = await looked(*habits(), sign_in(NOW, "ES", is_managed=True))
+
+    assert finding.summary.key == "finding.sign_ins.unusual_managed"
+    assert finding.weight < 25
+
+
+async def test_slow_guessing_that_worked_is_found():
+    """
+    Whoever guesses twice an hour to stay unnoticed is noticed all the same.
+    """
+    slow = [
+        sign_in(NOW - timedelta(hours=hours), "NG", WRONG_PASSWORD, ip_address="203.0.113.9") for hours in range(1, 13)
+    ]
+
+    finding = await looked(*habits(), *slow, sign_in(NOW, "NG", ip_address="203.0.113.9"))
+
+    assert finding.summary.key == "finding.sign_ins.guessed"
+
+
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"ip_address": "203.0.113.9", "operating_system": "Windows10", "browser": "Chrome 120"}, True),
+        ({"ip_address": "203.0.113.9", "operating_system": "Windows11", "browser": "Edge 132.1"}, False),
+        ({"ip_address": "192.0.2.1", "operating_system": "Windows10", "browser": "Chrome 120"}, False),
+        ({"ip_address": "203.0.113.9", "browser": "Chrome 120", "is_managed": True}, False),
+        ({"ip_address": "203.0.113.9"}, False),
+    ],
+)
+async def test_a_computer_of_a_new_kind_at_a_new_address_is_found(fields: dict, found: bool):
+    """
+    In the same country, a new address alone is everyday life, and so is an update of the browser; both at once are not.
+    """
+    usual = [
+        sign_in(NOW - timedelta(days=day), operating_system="Windows11", browser="Edge 131.0") for day in range(1, 28)
+    ]
+
+    finding = await looked(*usual, sign_in(NOW, **fields))
+
+    assert (finding.state is SignalState.FOUND) is found
+    assert finding.weight < 25
+
+
+async def test_passwords_sprayed_from_many_addresses_are_found():
+    """
+    No address stands out, yet one of them found the password, from a country where the owner never is.
+    """
+    spray = tuple(
+        sign_in(NOW - timedelta(hours=n), "BR", WRONG_PASSWORD, ip_address=f"198.51.100.{n}") for n in range(2, 14)
+    )
+
+    worked = await looked(*habits(28), *spray, sign_in(NOW, "VN", ip_address="198.51.100.99"))
+    at_home = await looked(*habits(28), *spray, sign_in(NOW, "SE", ip_address="198.51.100.99"))
+
+    assert worked.summary.key == "finding.sign_ins.sprayed"
+    assert worked.summary.params["addresses"] == 12
+    assert at_home.state is SignalState.CLEAR
+
+
+async def test_too_few_sign_ins_to_know_the_habits_are_said():
+    """
+    A newcomer's log is read and shows nothing, and the reader learns that it could not show much.
+    """
+    assert "few" in texts(await looked(*habits(3)))
+
+
 async def test_a_protocol_without_mfa_that_is_new_is_found_and_a_usual_one_is_not():
     """
     An old scanner that always sent by SMTP is no evidence; a first IMAP sign-in is.

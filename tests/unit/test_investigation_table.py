@@ -17,7 +17,7 @@ from services.investigation.table import parse_table, table, words
 ROOT = Path(signals.__file__).parents[3]
 SOURCES = (
     *(ROOT / "services" / "investigation").rglob("*.py"),
-    ROOT / "services" / "containment.py",
+    *(ROOT / "services" / "containment").rglob("*.py"),
     ROOT / "services" / "prevention.py",
 )
 ROW = '[verdict]\ncompromised_from = {high}\nsuspected_from = {low}\nleast_completeness = 0.5\nsource = "x"\n'
@@ -86,6 +86,13 @@ def said_keys() -> set[str]:
         *(f"finding.forwarding.{kind}" for kind in ("external", "unclear")),
         *(f"finding.inbox_rules.{kind}" for kind in ("deletes", "hidden", "everything", "marks_read")),
         *(f"auth_method.{kind}" for kind in _NAMED),
+        *(f"finding.apps.{kind}" for kind in ("known_bad", "known_abused", "known_name")),
+        *(f"finding.devices.{kind}" for kind in table().signals["devices"].points),
+        *(f"finding.delegates.is_{kind}" for kind in table().signals["delegates"].points),
+        *(f"finding.delegates.{kind}" for kind in ("full_access", "send_as", "send_on_behalf", "folder")),
+        *(f"finding.shared_address.{kind}" for kind in table().signals["shared_address"].points),
+        *(f"finding.sign_ins.{kind}" for kind in ("unusual", "unusual_managed")),
+        *(f"signal.{signal_id}.label" for signal_id in SIGNALS),
         *(f"action.disable_rule.{kind}" for kind in ("proven", "gone")),
         *(f"action.{kind}.by_hand" for kind in ("revoke_sessions", "reset_password", "reset_password_on_premises")),
         *(f"prevention.mfa_everyone.{kind}" for kind in ("policy", "policy_with_exceptions")),

@@ -34,7 +34,8 @@ def test_an_account_with_nothing_has_no_evidence():
     verdict = decide(all_clear())
 
     assert (verdict.label, verdict.score, verdict.completeness) == (NO_EVIDENCE, 0, 1.0)
-    assert (verdict.checked, verdict.total, verdict.missing) == (8, 8, ())
+    everything = len(signal_ids())
+    assert (verdict.checked, verdict.total, verdict.missing) == (everything, everything, ())
 
 
 def test_being_on_the_list_is_no_evidence():
@@ -69,6 +70,31 @@ def test_reasons_come_heaviest_first():
     verdict = decide(all_clear(password_age=5, inbox_rules=60, forwarding=40))
 
     assert [reason.key for reason in verdict.reasons] == ["x.inbox_rules", "x.forwarding", "x.password_age"]
+
+
+def test_the_score_can_be_followed_to_its_parts():
+    """
+    The breakdown names each signal with what it added and could have added, and sums up to the score.
+    """
+    verdict = decide(all_clear(password_age=5, inbox_rules=60, forwarding=40))
+
+    assert [(part.signal_id, part.points) for part in verdict.breakdown] == [
+        ("inbox_rules", 60),
+        ("forwarding", 40),
+        ("password_age", 5),
+    ]
+    assert sum(part.points for part in verdict.breakdown) == verdict.score
+    assert verdict.breakdown[0].weight == table().signals["inbox_rules"].weight
+
+
+def test_a_verdict_on_little_says_that_it_is_little():
+    """
+    From a quarter of the weights unread on, the approver has to say why the rest is enough.
+    """
+    half = [finding(name, CLEAR if number % 2 else UNKNOWN) for number, name in enumerate(signal_ids())]
+
+    assert decide(half).low_completeness
+    assert not decide(all_clear()).low_completeness
 
 
 def test_too_little_read_is_suspected_and_says_so_first():
@@ -130,7 +156,8 @@ def test_unknown_never_raises_completeness_and_is_never_clear(drawn: dict, name:
     assert unknown.completeness < clear.completeness
     assert unknown.checked == clear.checked - 1
     assert name in unknown.missing and name not in clear.missing
-    assert unknown == absent
+    assert unknown == absent.model_copy(update={"pending": unknown.pending})
+    assert name in absent.pending and name not in unknown.pending
 
 
 @given(FINDINGS)

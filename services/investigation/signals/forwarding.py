@@ -19,9 +19,7 @@ async def look(evidence: Evidence, row: SignalRow) -> Finding:
     an address may be a contact that leads outside, so it is unclear and is told. Graph does not show forwarding.
     Source: Set-Mailbox (Exchange PowerShell reference, 2026-08-21).
     """
-    mailbox, own_domains = await asyncio.gather(
-        attempted(evidence.mailboxes.mailbox(evidence.subject.upn)), evidence.own_domains()
-    )
+    mailbox, own_domains = await asyncio.gather(attempted(evidence.mailbox()), evidence.own_domains())
     if isinstance(mailbox, ServiceError):
         raise mailbox
     return _judge(mailbox.forwarding, own_domains, row)

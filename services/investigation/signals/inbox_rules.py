@@ -44,6 +44,11 @@ class Rule:
     #: Under which Graph shows it and can change it; None for a rule that only Exchange can change.
     graph_rule_id: str | None
 
+    @property
+    def can_be_changed(self) -> bool:
+        """Whether we can turn it off. Graph calls some rules read-only, and without Exchange no way is left."""
+        return self.identity is not None or self.graph_rule_id is not None or not self.enabled
+
 
 async def look(evidence: Evidence, row: SignalRow) -> Finding:
     """
@@ -158,6 +163,7 @@ def _finding(rules: Iterable[Rule], own_domains: frozenset[str], row: SignalRow)
         sum(_points(rule, kinds, row) for rule, kinds in bad),
         say("finding.inbox_rules.suspicious", n=len(bad)),
         *(_told(rule, kinds, own_domains) for rule, kinds in bad[:_TOLD]),
+        *(say("finding.inbox_rules.by_hand", rule=_shown(rule)) for rule, _ in bad if not rule.can_be_changed),
         targets=[_target(rule, kinds) for rule, kinds in bad],
     )
 
@@ -171,7 +177,11 @@ def _points(rule: Rule, kinds: Sequence[str], row: SignalRow) -> int:
 def _told(rule: Rule, kinds: Sequence[str], own_domains: frozenset[str]) -> Text:
     does = [text for kind in kinds if (text := _phrase(kind, rule, own_domains)) is not None]
     state = [] if rule.enabled else [say("finding.inbox_rules.is_off")]
-    return say("finding.inbox_rules.rule", rule=rule.name or say("word.unnamed"), does=[*does, *state])
+    return say("finding.inbox_rules.rule", rule=_shown(rule), does=[*does, *state])
+
+
+def _shown(rule: Rule) -> str | Text:
+    return rule.name or say("word.unnamed")
 
 
 def _phrase(kind: str, rule: Rule, own_domains: frozenset[str]) -> Text | None:

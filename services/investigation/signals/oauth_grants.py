@@ -11,8 +11,10 @@ from typing import Any
 from services.cases import Finding, Text, say
 from services.clients.graph_models import AuditEvent, OAuthGrant, ServicePrincipal
 from services.errors import NotFound, ServiceError
+from services.investigation.apps import is_odd_name, is_trusted, is_unverified, known_as, known_text
 from services.investigation.evidence import Evidence, attempted
 from services.investigation.table import SignalRow, words
+from services.investigation.unreadable import why
 
 _TOLD = 4
 
@@ -36,64 +38,81 @@ class App:
 
 async def look(evidence: Evidence, row: SignalRow) -> Finding:
     """
-    Apps that may read or send the user's mail and that nobody vouches for, or that were let in recently.
+    Apps that may read or send the user's mail and that nobody vouches for, that were let in recently, or that
+    attackers are known to use.
 
-    Consents of a single user are proposed for revocation; those for everybody concern the whole tenant and are only
-    told. An app with risky scopes whose publisher cannot be read keeps the signal from being clear.
+    Consents of a single user are proposed for revocation; those for everybody concern the whole tenant, so they are
+    only told, and they count only for an app of the catalogue. What cannot be read keeps the signal from being clear.
     Source: "Detect and remediate illicit consent grants", 2023-06-14.
     """
-    own, everyone = await asyncio.gather(
+    own, everyone, consents = await asyncio.gather(
         attempted(evidence.directory.oauth_grants(evidence.subject.user_oid)),
         attempted(evidence.directory.oauth_grants_for_everyone()),
+        _consents(evidence),
     )
     if isinstance(own, ServiceError):
         raise own
+    for_all = () if isinstance(everyone, ServiceError) else everyone
     risky = [grant for grant in own if not grant.for_everyone and risky_scopes(grant.scopes)]
-    # They are told beside the point, so not being able to read them is no obstacle.
-    for_all = [g for g in (() if isinstance(everyone, ServiceError) else everyone) if risky_scopes(g.scopes)]
-    consents = await _consents(evidence) if risky else None
-    apps = await asyncio.gather(*(_app(grant, consents, evidence) for grant in [*risky, *for_all]))
-    return _judge(apps[: len(risky)], apps[len(risky) :], evidence, row)
+    wide = [grant for grant in for_all if risky_scopes(grant.scopes)]
+    apps = await asyncio.gather(*(_app(grant, consents, evidence) for grant in [*risky, *wide]))
+    refusal = everyone if isinstance(everyone, ServiceError) else None
+    return _judge(apps[: len(risky)], apps[len(risky) :], refusal, evidence, row)
 
 
-def _judge(apps: Sequence[App], for_all: Sequence[App], evidence: Evidence, row: SignalRow) -> Finding:
-    rated = [(app, kinds_of(app, evidence, row)) for app in apps]
-    bad = [(app, kinds) for app, kinds in rated if row.points_for(kinds) >= row.thresholds["suspicious_from"]]
-    notes = _told_for_everyone([app for app in for_all if _is_unverified(app, evidence.case.tenant_id)])
-    if not bad:
-        return _nothing_bad(apps, notes, row)
+def _judge(
+    apps: Sequence[App], for_all: Sequence[App], refusal: ServiceError | None, evidence: Evidence, row: SignalRow
+) -> Finding:
+    bad = _suspicious(apps, evidence, row)
+    wide = [(app, kinds) for app, kinds in _suspicious(for_all, evidence, row) if "known_bad" in kinds]
+    unverified = [app for app in for_all if is_unverified(app.principal, evidence.case.tenant_id)]
+    notes = _told_for_everyone(unverified)
+    if refusal is not None:
+        notes = (*notes, say("finding.oauth_grants.for_everyone_unread", why=why(refusal)))
+    if not bad and not wide:
+        return _nothing_bad([*apps, *for_all], refusal, notes, row)
     return row.found(
-        sum(row.points_for(kinds) for _, kinds in bad),
-        say("finding.oauth_grants.risky", n=len(bad)),
-        *(text for app, kinds in bad[:_TOLD] for text in _told(app, kinds)),
+        sum(row.points_for(kinds) for _, kinds in [*bad, *wide]),
+        say("finding.oauth_grants.risky", n=len(bad) + len(wide)),
+        *(text for app, kinds in [*bad, *wide][:_TOLD] for text in _told(app, kinds)),
         *notes,
         targets=[_target(app, kinds) for app, kinds in bad],
     )
 
 
-def _nothing_bad(apps: Iterable[App], notes: tuple[Text, ...], row: SignalRow) -> Finding:
-    refusal = next((app.refusal for app in apps if app.refusal and not isinstance(app.refusal, NotFound)), None)
-    if refusal is not None:
-        raise refusal
+def _suspicious(apps: Iterable[App], evidence: Evidence, row: SignalRow) -> list[tuple[App, tuple[str, ...]]]:
+    rated = [(app, kinds_of(app, evidence, row)) for app in apps]
+    return [(app, kinds) for app, kinds in rated if row.points_for(kinds) >= row.thresholds["suspicious_from"]]
+
+
+def _nothing_bad(apps: Iterable[App], refusal: ServiceError | None, notes: tuple[Text, ...], row: SignalRow) -> Finding:
+    unread = (app.refusal for app in apps if app.refusal and not isinstance(app.refusal, NotFound))
+    first = next(unread, refusal)
+    if first is not None:
+        raise first
     return row.clear(say("finding.oauth_grants.clear"), *notes)
 
 
 def kinds_of(app: App, evidence: Evidence, row: SignalRow) -> tuple[str, ...]:
     """What speaks against an app: names among the row's points; none for Microsoft's and the tenant's own."""
-    if app.principal is not None and _is_trusted(app.principal, evidence.case.tenant_id):
+    if app.principal is not None and is_trusted(app.principal, evidence.case.tenant_id):
         return ()
     scopes = {scope.casefold() for scope in app.grant.scopes}
     oldest = evidence.now - row.days("recent_days")
+    recent = any(at is not None and at >= oldest for at in (app.consented_at, _created_at(app)))
+    known = known_as(app.principal, app.name)
     mail = _any_starts_with(scopes, words().oauth.mail_scopes)
     tests = {
         "mail": mail,
         "other_risky": _any_starts_with(scopes, words().oauth.other_risky_scopes),
         "offline_with_mail": mail and "offline_access" in scopes,
-        "unverified": _is_unverified(app, evidence.case.tenant_id),
-        "recent": any(at is not None and at >= oldest for at in (app.consented_at, _created_at(app))),
+        "unverified": is_unverified(app.principal, evidence.case.tenant_id),
+        "recent": recent,
         "age_unknown": app.consented_at is None and not app.consents_readable,
+        # A name that says nothing is odd only on an app that is new.
+        "odd_name": recent and app.principal is not None and is_odd_name(app.name, evidence.subject),
     }
-    return tuple(kind for kind, true in tests.items() if true)
+    return tuple([*(kind for kind, true in tests.items() if true), *([known[0]] if known else [])])
 
 
 def risky_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
@@ -104,21 +123,6 @@ def risky_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
 
 def _any_starts_with(scopes: Iterable[str], beginnings: tuple[str, ...]) -> bool:
     return any(scope.startswith(beginnings) for scope in scopes)
-
-
-def _is_trusted(principal: ServicePrincipal, tenant_id: str) -> bool:
-    """The tenant's own apps, and Microsoft's: from one of its tenants and published under its name."""
-    owner = (principal.owner_tenant_id or "").casefold()
-    publisher = (principal.publisher_name or "").casefold()
-    by_microsoft = owner in words().oauth.microsoft_tenants and publisher.startswith("microsoft")
-    return by_microsoft or (owner != "" and owner == tenant_id.casefold())
-
-
-def _is_unverified(app: App, tenant_id: str) -> bool:
-    """Nobody has verified the publisher, as far as we know; an app that could not be read is not verified either."""
-    if app.principal is None:
-        return True
-    return app.principal.verified_publisher is None and not _is_trusted(app.principal, tenant_id)
 
 
 def _created_at(app: App) -> datetime | None:
@@ -159,7 +163,9 @@ def _told(app: App, kinds: Sequence[str]) -> tuple[Text, ...]:
         lines.append(say("finding.oauth_grants.unverified", app=app.name))
     if app.consented_at is not None:
         lines.append(say("finding.oauth_grants.consented", app=app.name, at=app.consented_at))
-    return tuple(lines)
+    if app.grant.for_everyone:
+        lines.append(say("finding.oauth_grants.whole_tenant", app=app.name))
+    return (*lines, *known_text(app.principal, app.name))
 
 
 def _told_for_everyone(apps: Sequence[App]) -> tuple[Text, ...]:

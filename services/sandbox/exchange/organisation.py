@@ -172,6 +172,31 @@ def get_transport_config(call: CmdletCall) -> list[Row]:
     ]
 
 
+@cmdlets.add("Get-TransportRule", "Identity", "State", "ResultSize")
+def get_transport_rules(call: CmdletCall) -> list[Row]:
+    """The mail flow rules of the organisation. Raises: CmdletError (404) for one that is not there."""
+    wanted = call.text("Identity").lower()
+    rules = [rule for rule in call.tenant.transport_rules if wanted in ("", rule.name.lower())]
+    if wanted and not rules:
+        raise object_not_found(call.text("Identity"))
+    return [
+        {
+            "Identity": rule.name,
+            "Name": rule.name,
+            "Guid": uuid.UUID(stable_uuid("transport rule", rule.name)),
+            "State": "Enabled" if rule.enabled else "Disabled",
+            "Mode": "Enforce",
+            "Priority": rule.priority,
+            "RedirectMessageTo": rule.redirect_to or None,
+            "BlindCopyTo": rule.blind_copy_to or None,
+            "ApplyHtmlDisclaimerText": rule.disclaimer or None,
+            "WhenChanged": rule.changed_at,
+            "RuleVersion": "15.0.5.2",
+        }
+        for rule in rules
+    ]
+
+
 @cmdlets.add("Get-AcceptedDomain", "Identity")
 def get_accepted_domains(call: CmdletCall) -> list[Row]:
     """The domains of the organisation."""

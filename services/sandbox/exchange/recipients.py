@@ -1,11 +1,26 @@
-"""Mailboxes: forwarding, protocols, permissions, signatures and devices."""
+"""Mailboxes: forwarding, sending on behalf, protocols, folders, signatures and devices."""
 
 import uuid
+from typing import Any
 
-from services.sandbox.exchange.core import CmdletCall, CmdletError, Cmdlets, Row, object_not_found
+from services.sandbox.exchange.core import CmdletCall, Cmdlets, Row, object_not_found
 from services.sandbox.state import Mailbox, Person
 
 cmdlets = Cmdlets()
+#: Key of a folder -> what Exchange calls folders of its kind, in every language.
+FOLDER_TYPES = {
+    "archive": "Archive",
+    "calendar": "Calendar",
+    "conversationhistory": "ConversationHistory",
+    "deleteditems": "DeletedItems",
+    "drafts": "Drafts",
+    "inbox": "Inbox",
+    "junkemail": "JunkEmail",
+    "notes": "Notes",
+    "outbox": "Outbox",
+    "rss": "RssSubscription",
+    "sentitems": "SentItems",
+}
 CAS_FLAGS = {
     "ActiveSyncEnabled": "ActiveSync",
     "EwsEnabled": "Ews",
@@ -56,7 +71,7 @@ def _mailbox_row(person: Person, mailbox: Mailbox) -> Row:
         "AccountDisabled": not person.account_enabled,
         "IsShared": mailbox.kind == "SharedMailbox",
         "Languages": [mailbox.language],
-        "GrantSendOnBehalfTo": [],
+        "GrantSendOnBehalfTo": mailbox.send_on_behalf,
         "WhenCreatedUTC": person.created_at,
     }
 
@@ -68,11 +83,12 @@ def _mailbox_row(person: Person, mailbox: Mailbox) -> Row:
     "ForwardingAddress",
     "DeliverToMailboxAndForward",
     "AuditEnabled",
+    "GrantSendOnBehalfTo",
 )
 def set_mailbox(call: CmdletCall) -> list[Row]:
-    """Change forwarding or auditing; null clears an address."""
+    """Change forwarding, auditing or who may send on behalf; null clears an address and a list."""
     person, mailbox = call.mailbox()
-    changes: dict[str, str | bool] = {}
+    changes: dict[str, Any] = {}
     if call.given("ForwardingSmtpAddress"):
         address = call.text("ForwardingSmtpAddress").removeprefix("smtp:")
         changes["forwarding_smtp"] = f"smtp:{address}" if address else ""
@@ -82,6 +98,8 @@ def set_mailbox(call: CmdletCall) -> list[Row]:
         changes["deliver_and_forward"] = call.switch("DeliverToMailboxAndForward")
     if call.given("AuditEnabled"):
         changes["audit_enabled"] = call.switch("AuditEnabled")
+    if call.given("GrantSendOnBehalfTo"):
+        changes["send_on_behalf"] = _senders_on_behalf(call, mailbox)
     if not changes or all(getattr(mailbox, name) == value for name, value in changes.items()):
         call.warnings.append(
             f"The command completed successfully but no settings of '{person.upn}' have been modified."
@@ -102,7 +120,26 @@ def _forwarding_recipient(call: CmdletCall) -> str:
     return recipient.display_name
 
 
-def _later(call: CmdletCall, mailbox: Mailbox, changes: dict[str, str | bool]) -> None:
+def _senders_on_behalf(call: CmdletCall, mailbox: Mailbox) -> list[str]:
+    """The new list: names that replace it, or a table that adds to it and removes from it (`@{Add=...;Remove=...}`)."""
+    asked = call.get("GrantSendOnBehalfTo")
+    if not isinstance(asked, dict):
+        return _display_names(call, asked)
+    added, removed = (_display_names(call, asked.get(name)) for name in ("Add", "Remove"))
+    kept = [name for name in mailbox.send_on_behalf if name not in removed]
+    return kept + [name for name in added if name not in kept]
+
+
+def _display_names(call: CmdletCall, asked: Any) -> list[str]:
+    names = asked if isinstance(asked, list) else [asked] if asked else []
+    found = [(name, call.tenant.recipient(str(name))) for name in names]
+    missing = [name for name, recipient in found if recipient is None]
+    if missing:
+        raise object_not_found(str(missing[0]))
+    return [recipient.display_name for _, recipient in found if recipient is not None]
+
+
+def _later(call: CmdletCall, mailbox: Mailbox, changes: dict[str, Any]) -> None:
     def apply() -> None:
         for name, value in changes.items():
             setattr(mailbox, name, value)
@@ -119,7 +156,7 @@ def get_cas_mailbox(call: CmdletCall) -> list[Row]:
     common = {
         "Identity": person.oid,
         "PrimarySmtpAddress": person.smtp_addresses[0],
-        "SmtpClientAuthenticationDisabled": None,
+        "SmtpClientAuthenticationDisabled": mailbox.smtp_auth_disabled,
     }
     return [{**common, "DisplayName": person.display_name, **flags}]
 
@@ -129,100 +166,44 @@ def set_cas_mailbox(call: CmdletCall) -> list[Row]:
     """Open or close ways into a mailbox."""
     person, mailbox = call.mailbox()
     wanted = {protocol: call.switch(flag) for flag, protocol in CAS_FLAGS.items() if call.given(flag)}
-    call.tenant.after(call.tenant.switches.mailbox_delay_s, lambda: mailbox.protocols.update(wanted))
-    call.tenant.changed("protocols changed", f"{person.upn}: {', '.join(sorted(wanted))}")
+    smtp = "SmtpClientAuthenticationDisabled"
+    # Null gives the matter back to the organisation.
+    smtp_auth_disabled = call.switch(smtp) if call.get(smtp) is not None else None
+
+    def apply() -> None:
+        mailbox.protocols.update(wanted)
+        if call.given(smtp):
+            mailbox.smtp_auth_disabled = smtp_auth_disabled
+
+    call.tenant.after(call.tenant.switches.mailbox_delay_s, apply)
+    names = sorted([*wanted, "SMTP AUTH"] if call.given(smtp) else wanted)
+    call.tenant.changed("protocols changed", f"{person.upn}: {', '.join(names)}")
     return []
 
 
-@cmdlets.add("Get-MailboxPermission", "Identity", "User", "ResultSize")
-def get_mailbox_permission(call: CmdletCall) -> list[Row]:
-    """Who may open a mailbox; the owner's own entry included."""
+@cmdlets.add("Get-MailboxFolderStatistics", "Identity", "FolderScope", "ResultSize")
+def get_folder_statistics(call: CmdletCall) -> list[Row]:
+    """The folders of a mailbox in its language; `FolderScope` takes one kind of folder by its English name."""
     person, mailbox = call.mailbox()
+    wanted = call.text("FolderScope").lower()
+    folders = [(folder.key, folder.name) for folder in mailbox.folders] + [("calendar", calendar_name(mailbox))]
     return [
         {
-            "Identity": person.oid,
-            "User": user,
-            "AccessRights": rights,
-            "IsInherited": user.startswith("NT AUTHORITY"),
-            "Deny": denied,
-            "InheritanceType": "All",
+            "Identity": f"{person.upn}\\{name}",
+            "Name": name,
+            "FolderPath": f"/{name}",
+            "FolderType": FOLDER_TYPES.get(key, "User Created"),
+            "ItemsInFolder": len(mailbox.messages.get(key, [])),
+            "FolderSize": "0 B (0 bytes)",
         }
-        for user, rights, denied in mailbox.permissions
-        if call.text("User").lower() in ("", user.lower())
+        for key, name in folders
+        if wanted in ("", "all", FOLDER_TYPES.get(key, "").lower())
     ]
 
 
-@cmdlets.add("Add-MailboxPermission", "Identity", "User", "AccessRights", "AutoMapping", "InheritanceType")
-def add_mailbox_permission(call: CmdletCall) -> list[Row]:
-    """Let somebody open a mailbox."""
-    person, mailbox = call.mailbox()
-    user = _trustee(call, "User")
-    mailbox.permissions.append((user, _rights(call), False))
-    call.tenant.changed("mailbox permission added", f"{person.upn}: {user}")
-    return []
-
-
-@cmdlets.add("Remove-MailboxPermission", "Identity", "User", "AccessRights", "InheritanceType")
-def remove_mailbox_permission(call: CmdletCall) -> list[Row]:
-    """Stop somebody from opening a mailbox."""
-    person, mailbox = call.mailbox()
-    user = _trustee(call, "User")
-    kept = [entry for entry in mailbox.permissions if entry[0].lower() != user.lower()]
-    if len(kept) == len(mailbox.permissions):
-        call.warnings.append(
-            f"Can't remove the access control entry on the object for account {user}: it isn't present."
-        )
-    mailbox.permissions = kept
-    call.tenant.changed("mailbox permission removed", f"{person.upn}: {user}")
-    return []
-
-
-def _trustee(call: CmdletCall, name: str) -> str:
-    wanted = call.required(name)
-    recipient = call.tenant.recipient(wanted)
-    if recipient is None:
-        raise object_not_found(wanted)
-    return recipient.upn
-
-
-def _rights(call: CmdletCall) -> list[str]:
-    rights = call.get("AccessRights")
-    if not rights:
-        raise CmdletError("System.Management.Automation.ParameterBindingException", "AccessRights is missing.")
-    return [str(right) for right in rights] if isinstance(rights, list) else [str(rights)]
-
-
-@cmdlets.add("Get-RecipientPermission", "Identity", "Trustee", "AccessRights", "ResultSize")
-def get_recipient_permission(call: CmdletCall) -> list[Row]:
-    """Who may send as a mailbox."""
-    person, mailbox = call.mailbox()
-    return [
-        {
-            "Identity": person.oid,
-            "Trustee": trustee,
-            "AccessControlType": "Allow",
-            "AccessRights": ["SendAs"],
-            "IsInherited": False,
-        }
-        for trustee in mailbox.send_as
-    ]
-
-
-@cmdlets.add("Get-MailboxFolderPermission", "Identity", "User", "ResultSize")
-def get_folder_permission(call: CmdletCall) -> list[Row]:
-    r"""Who may open a folder, given as `mailbox:\folder` in the language of the mailbox."""
-    owner, _, path = call.required("Identity").partition(":\\")
-    person = call.tenant.recipient(owner)
-    if person is None or person.mailbox is None:
-        raise object_not_found(owner)
-    folder = {"kalender": "calendar"}.get(path.lower(), path.lower())
-    if folder and folder not in person.mailbox.folder_permissions:
-        raise object_not_found(f"{owner}:\\{path}")
-    entries = person.mailbox.folder_permissions.get(folder, [("Default", ["None"])])
-    return [
-        {"Identity": f"{owner}:\\{path}", "FolderName": path, "User": user, "AccessRights": rights}
-        for user, rights in entries
-    ]
+def calendar_name(mailbox: Mailbox) -> str:
+    """What the calendar is called in the language of the mailbox; it is no mail folder and so not among those."""
+    return "Kalender" if mailbox.language == "sv-SE" else "Calendar"
 
 
 @cmdlets.add("Get-MailboxMessageConfiguration", "Identity")
@@ -247,7 +228,22 @@ def get_message_configuration(call: CmdletCall) -> list[Row]:
 def get_mobile_devices(call: CmdletCall) -> list[Row]:
     """The phones that synchronise with a mailbox."""
     person, mailbox = call.mailbox("Mailbox" if call.given("Mailbox") else "Identity")
-    return [
-        {**device, "Identity": f"{person.oid}\\ExchangeActiveSyncDevices\\{device['DeviceID']}"}
-        for device in mailbox.devices
-    ]
+    return [{**device, "Identity": _device_identity(person, device)} for device in mailbox.devices]
+
+
+def _device_identity(person: Person, device: dict[str, Any]) -> str:
+    return f"{person.oid}\\ExchangeActiveSyncDevices\\{device['DeviceID']}"
+
+
+@cmdlets.add("Remove-MobileDevice", "Identity")
+def remove_mobile_device(call: CmdletCall) -> list[Row]:
+    """End a partnership with a phone. One that still knows the password makes a new one."""
+    identity = call.required("Identity")
+    for person in call.tenant.people:
+        devices = person.mailbox.devices if person.mailbox else []
+        for device in devices:
+            if identity.lower() == _device_identity(person, device).lower():
+                devices.remove(device)
+                call.tenant.changed("mobile device removed", f"{person.upn}: {device['DeviceFriendlyName']}")
+                return []
+    raise object_not_found(identity)

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from services.sandbox.access import TokenCheck, TokenRefused
-from services.sandbox.exchange import blocked, organisation, recipients, rules, tracing
+from services.sandbox.exchange import blocked, organisation, permissions, recipients, rules, tracing
 from services.sandbox.exchange.core import Cmdlet, CmdletCall, CmdletError, NotGranted, Row, run_cmdlet
 from services.sandbox.journal import Entry, without_secrets
 from services.sandbox.misbehave import ConnectionDropped, Fault, FaultKind
@@ -22,6 +22,7 @@ Json = dict[str, Any]
 CMDLETS: dict[str, Cmdlet] = {
     **blocked.cmdlets.by_name,
     **recipients.cmdlets.by_name,
+    **permissions.cmdlets.by_name,
     **rules.cmdlets.by_name,
     **organisation.cmdlets.by_name,
     **tracing.cmdlets.by_name,

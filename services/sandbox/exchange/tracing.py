@@ -84,7 +84,7 @@ def _continued(call: CmdletCall, rows: list[TraceRow], end: datetime) -> list[Tr
 def _trace_row(row: TraceRow, start: datetime, end: datetime, index: int) -> Row:
     return {
         "Organization": "contoso.onmicrosoft.com",
-        "MessageId": f"<{row.trace_id}@contoso.com>",
+        "MessageId": row.message_id,
         "Received": row.at.strftime("%Y-%m-%dT%H:%M:%S.%f"),
         "SenderAddress": row.sender,
         "RecipientAddress": row.recipient,
@@ -138,6 +138,8 @@ def _audited(call: CmdletCall, record: AuditRecord) -> bool:
     return (
         _among(call.get("UserIds"), record.upn)
         and _among(call.get("Operations"), record.operation)
+        and _among(call.get("ObjectIds"), record.object_id)
+        and _among(call.get("IPAddresses"), record.ip or "")
         and call.text("RecordType").lower() in ("", record.record_type.lower())
         and call.text("FreeText").lower() in json.dumps(record.data).lower()
     )

@@ -1,8 +1,30 @@
-"""Graph's applications in the tenant: service principals, delegated grants, app role assignments, role assignments."""
+"""Graph's applications in the tenant: service principals, delegated grants, app role assignments."""
 
-from services.sandbox.graph.core import DIRECTORY, Answer, Call, Json, Routes, collection, filtered, not_found
-from services.sandbox.graph.users import DEFAULT_PROPERTIES, user_json, user_or_404
-from services.sandbox.state import AppRoleAssignment, Grant, Person, ServicePrincipal, Tenant, graph_time, opaque_id
+from typing import Any
+
+from services.sandbox.graph.core import (
+    DIRECTORY,
+    Answer,
+    Call,
+    GraphError,
+    Json,
+    Routes,
+    bad_request,
+    collection,
+    filtered,
+    not_found,
+)
+from services.sandbox.graph.users import user_or_404
+from services.sandbox.state import (
+    DEFAULT_ACCESS,
+    AppRoleAssignment,
+    Grant,
+    Person,
+    ServicePrincipal,
+    Tenant,
+    graph_time,
+    opaque_id,
+)
 
 routes = Routes(DIRECTORY)
 READ_GRANTS = ("Directory.Read.All", "DelegatedPermissionGrant.ReadWrite.All", "DelegatedPermissionGrant.Read.All")
@@ -43,6 +65,41 @@ def get_grant(call: Call) -> Answer:
     return Answer(200, {"@odata.context": call.context("oauth2PermissionGrants/$entity"), **body})
 
 
+@routes.add("POST", "oauth2PermissionGrants", "DelegatedPermissionGrant.ReadWrite.All")
+def create_grant(call: Call) -> Answer:
+    """Source: "Create oAuth2PermissionGrant"; 201. What an app, a resource and a person have already is a 409."""
+    body = call.json_body()
+    client, resource = (_principal(call.tenant, body, name) for name in ("clientId", "resourceId"))
+    principal_oid = _granting_person(call, body)
+    for grant in call.tenant.grants:
+        if (grant.client_oid, grant.resource_oid, grant.principal_oid) == (client.oid, resource.oid, principal_oid):
+            raise GraphError(409, "Request_MultipleObjectsWithSameKeyValue", "Permission entry already exists.")
+    grant_id = opaque_id("grant", client.oid, principal_oid or "everybody")[6:49]
+    grant = Grant(grant_id, client.oid, resource.oid, str(body.get("scope") or ""), principal_oid)
+    call.tenant.grants.append(grant)
+    call.tenant.changed("delegated grant created", f"{principal_oid}: {grant.scope.strip()}")
+    shown = {"@odata.context": call.context("oauth2PermissionGrants/$entity"), **_grant_json(grant)}
+    return Answer(201, shown)
+
+
+def _granting_person(call: Call, body: Json) -> str | None:
+    """The object id of the person a new grant is for; None for everybody. Raises: GraphError 400."""
+    kind, oid = body.get("consentType"), body.get("principalId")
+    if kind == "AllPrincipals" and oid is None:
+        return None
+    person = call.tenant.person(str(oid)) if kind == "Principal" else None
+    if person is None:
+        raise bad_request("Invalid value specified for property 'principalId' of resource 'OAuth2PermissionGrant'.")
+    return person.oid
+
+
+def _principal(tenant: Tenant, body: Json, name: str) -> ServicePrincipal:
+    found = tenant.service_principal(str(body.get(name)))
+    if found is None:
+        raise not_found(str(body.get(name)))
+    return found
+
+
 @routes.add("DELETE", "oauth2PermissionGrants/{grant}", "DelegatedPermissionGrant.ReadWrite.All")
 def delete_grant(call: Call) -> Answer:
     """Source: "Delete oAuth2PermissionGrant"; 204."""
@@ -73,7 +130,7 @@ def _assignment_json(tenant: Tenant, person: Person, assigned: AppRoleAssignment
     return {
         "id": assigned.assignment_id,
         "deletedDateTime": None,
-        "appRoleId": "00000000-0000-0000-0000-000000000000",
+        "appRoleId": assigned.app_role_id,
         "createdDateTime": graph_time(assigned.created_at, digits=7),
         "principalDisplayName": person.display_name,
         "principalId": person.oid,
@@ -81,6 +138,31 @@ def _assignment_json(tenant: Tenant, person: Person, assigned: AppRoleAssignment
         "resourceDisplayName": resource.name if resource else None,
         "resourceId": assigned.resource_oid,
     }
+
+
+@routes.add("POST", "users/{user}/appRoleAssignments", "AppRoleAssignment.ReadWrite.All")
+def create_assignment(call: Call) -> Answer:
+    """Source: "Grant an appRoleAssignment to a user"; 201. What is assigned already is a 400."""
+    person, body, tenant = user_or_404(call), call.json_body(), call.tenant
+    if str(body.get("principalId")).lower() != person.oid:
+        raise bad_request("Invalid value specified for property 'principalId' of resource 'AppRoleAssignment'.")
+    resource, role = _principal(tenant, body, "resourceId"), _app_role(body.get("appRoleId"))
+    wanted = (person.oid, resource.oid, role)
+    if wanted in [(held.principal_oid, held.resource_oid, held.app_role_id) for held in tenant.app_role_assignments]:
+        raise bad_request("Permission being assigned already exists on the object", "Request_BadRequest")
+    assignment_id = opaque_id("assignment", *wanted)[6:49]
+    assigned = AppRoleAssignment(assignment_id, person.oid, resource.oid, tenant.clock.now(), role)
+    tenant.app_role_assignments.append(assigned)
+    tenant.changed("app role assignment created", f"{person.upn}: {resource.oid}")
+    context = call.context(f"users('{person.oid}')/appRoleAssignments/$entity")
+    return Answer(201, {"@odata.context": context, **_assignment_json(tenant, person, assigned)})
+
+
+def _app_role(asked: Any) -> str:
+    """The role asked for. The sandbox's applications have none of their own, so that the default one remains."""
+    if asked != DEFAULT_ACCESS:
+        raise bad_request("Permission being assigned was not found on application.", "Request_BadRequest")
+    return DEFAULT_ACCESS
 
 
 @routes.add("DELETE", "users/{user}/appRoleAssignments/{assignment}", "AppRoleAssignment.ReadWrite.All")
@@ -106,6 +188,7 @@ def _principal_json(tenant: Tenant, principal: ServicePrincipal) -> Json:
         "appId": principal.app_id,
         "appOwnerOrganizationId": tenant.tenant_id if own else "f8cdef31-a31e-4b4a-93e4-5f571e91255a",
         "appRoleAssignmentRequired": False,
+        "createdDateTime": graph_time(principal.created_at),
         "displayName": principal.name,
         "homepage": principal.homepage,
         "publisherName": principal.publisher,
@@ -138,30 +221,3 @@ def service_principal(call: Call) -> Answer:
     wanted = {name.strip() for name in names.split(",")} if names else set(shown)
     body = {name: value for name, value in shown.items() if name in wanted}
     return Answer(200, {"@odata.context": call.context("servicePrincipals/$entity"), **body})
-
-
-@routes.add("GET", "roleManagement/directory/roleAssignments", ("RoleManagement.Read.Directory", "Directory.Read.All"))
-def role_assignments(call: Call) -> Answer:
-    """Source: "List unifiedRoleAssignments"; `$expand=principal` adds the person."""
-    shown = []
-    for person in call.tenant.people:
-        for role in person.role_definition_ids:
-            shown.append(_role_assignment(call, person, role))
-    return collection(call, filtered(call, shown), "roleManagement/directory/roleAssignments", select=False)
-
-
-def _role_assignment(call: Call, person: Person, role: str) -> Json:
-    body: Json = {
-        "id": opaque_id("role", person.oid, role)[6:41] + "-1",
-        "principalId": person.oid,
-        "resourceScope": "/",
-        "directoryScopeId": "/",
-        "roleDefinitionId": role,
-    }
-    if "principal" in call.query.get("$expand", ""):
-        known = user_json(call.tenant, person)
-        body["principal"] = {
-            "@odata.type": "#microsoft.graph.user",
-            **{name: known[name] for name in DEFAULT_PROPERTIES},
-        }
-    return body

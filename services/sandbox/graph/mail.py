@@ -1,5 +1,7 @@
 """Graph's Outlook part: folders, messages, mailbox settings and the inbox rules it shows (never the hidden ones)."""
 
+import re
+
 from services.sandbox.graph.core import (
     MAILBOX,
     Answer,
@@ -17,6 +19,8 @@ from services.sandbox.state import InboxRule, Mailbox, MailFolder, Message, grap
 routes = Routes(MAILBOX, family="outlook")
 READ_SETTINGS = ("MailboxSettings.Read", "MailboxSettings.ReadWrite")
 READ_MAIL = ("Mail.ReadBasic.All", "Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite")
+#: Folders that hold what the owner of the mailbox has written.
+FROM_OWNER = ("drafts", "outbox", "sentitems")
 LANGUAGES = {"en-US": "English (United States)", "sv-SE": "Swedish (Sweden)"}
 
 
@@ -56,12 +60,28 @@ def folder(call: Call) -> Answer:
 
 @routes.add("GET", "users/{user}/mailFolders/{folder}/messages", READ_MAIL)
 def messages(call: Call) -> Answer:
-    """Source: "List messages"; ten per page, newest first; bodies need more than Mail.ReadBasic."""
+    """
+    Source: "List messages"; ten per page, newest first; bodies need more than Mail.ReadBasic.
+
+    What is sorted by must stand in the filter too, and first there; otherwise the query is too complex.
+    """
     mailbox = _mailbox_or_404(call)
     found_in = _folder_or_404(call, mailbox)
-    found = sorted(mailbox.messages.get(found_in.key, []), key=lambda message: message.at, reverse=True)
+    found = sorted(mailbox.messages.get(found_in.key, []), key=lambda message: message.at, reverse=_newest_first(call))
     shown = [_message_json(call, found_in, message) for message in found]
     return collection(call, filtered(call, shown), _context(call, "messages"), default=10, most=1000)
+
+
+def _newest_first(call: Call) -> bool:
+    """Whether `$orderby` leaves the newest on top. Raises: GraphError 400."""
+    name, _, direction = call.query.get("$orderby", "receivedDateTime desc").partition(" ")
+    if name not in ("receivedDateTime", "sentDateTime"):
+        raise bad_request(f"The sandbox does not sort by '{name}'.", "ErrorInvalidRequest")
+    conditions = re.sub(r"^[\s(]+", "", call.query.get("$filter", name))
+    if "$orderby" in call.query and not conditions.startswith(name):
+        text = "The restriction or sort order is too complex for this operation."
+        raise bad_request(text, "InefficientFilter")
+    return direction.strip().lower() == "desc"
 
 
 @routes.add("GET", "users/{user}/mailboxSettings", READ_SETTINGS)
@@ -187,21 +207,27 @@ def _folder_json(mailbox: Mailbox, folder: MailFolder) -> Json:
 
 
 def _message_json(call: Call, folder: MailFolder, message: Message) -> Json:
+    # Mail that came in from elsewhere has another sender, which the sandbox does not keep.
+    owner = call.tenant.person(call.names["user"])
+    sender = _recipient(owner.display_name, owner.mail or owner.upn) if owner and folder.key in FROM_OWNER else None
     basic = {
         "@odata.etag": f'W/"{message.message_id[-24:]}"',
         "id": message.message_id,
         "createdDateTime": graph_time(message.at),
         "receivedDateTime": graph_time(message.at),
         "sentDateTime": graph_time(message.at),
-        "internetMessageId": f"<{message.message_id[-24:]}@contoso.com>",
+        "internetMessageId": message.internet_id or f"<{message.message_id[-24:]}@contoso.com>",
         "parentFolderId": folder.folder_id,
         "subject": message.subject,
         "hasAttachments": False,
         "isDraft": False,
         "isRead": True,
+        "sender": sender,
+        "from": sender,
         "toRecipients": [_recipient("", address) for address in message.recipients],
-        "ccRecipients": [],
-        "bccRecipients": [],
+        "ccRecipients": [_recipient("", address) for address in message.cc],
+        "bccRecipients": [_recipient("", address) for address in message.bcc],
+        "replyTo": [],
     }
     if not call.any_role("Mail.Read", "Mail.ReadWrite"):
         return basic

@@ -19,6 +19,21 @@ from services.sandbox.state import AuthMethod, Person, graph_time, stable_uuid
 routes = Routes(DIRECTORY)
 READ = ("UserAuthenticationMethod.Read.All", "UserAuthenticationMethod.ReadWrite.All")
 WRITE = "UserAuthenticationMethod.ReadWrite.All"
+WRITE_PASSES = ("UserAuthMethod-TAP.ReadWrite.All", WRITE)
+#: Kind of method -> what its own permissions are called, as in `UserAuthMethod-Phone.ReadWrite.All`.
+OWN_PERMISSIONS = {
+    "phone": "Phone",
+    "microsoftAuthenticator": "MicrosoftAuthApp",
+    "fido2": "Passkey",
+    "softwareOath": "SoftwareOATH",
+    "email": "Email",
+    "windowsHelloForBusiness": "WindowsHello",
+    "platformCredential": "PlatformCred",
+    "temporaryAccessPass": "TAP",
+}
+#: The id of a phone says which of the three it is.
+MOBILE_PHONE = "3179e48a-750b-4051-897c-87b9720928f7"
+ALTERNATE_MOBILE_PHONE = "b6332ec1-7057-4abe-9331-3d72feddfe41"
 #: Path segment -> kind of method.
 SEGMENTS = {
     "phonemethods": "phone",
@@ -27,6 +42,7 @@ SEGMENTS = {
     "softwareoathmethods": "softwareOath",
     "emailmethods": "email",
     "windowshelloforbusinessmethods": "windowsHelloForBusiness",
+    "platformcredentialmethods": "platformCredential",
     "temporaryaccesspassmethods": "temporaryAccessPass",
     "passwordmethods": "password",
 }
@@ -51,7 +67,7 @@ def methods(call: Call) -> Answer:
     return collection(call, shown, f"users('{person.oid}')/authentication/methods", select=False)
 
 
-@routes.add("POST", "users/{user}/authentication/temporaryAccessPassMethods", WRITE)
+@routes.add("POST", "users/{user}/authentication/temporaryAccessPassMethods", WRITE_PASSES)
 def create_pass(call: Call) -> Answer:
     """Source: "Create temporaryAccessPassMethod"; 201, the only answer that ever holds the pass."""
     person, body = user_or_404(call), call.json_body()
@@ -90,28 +106,43 @@ def _expire(person: Person, method: AuthMethod) -> None:
     person.methods = [kept for kept in person.methods if kept is not method]
 
 
-@routes.add("GET", "users/{user}/authentication/{segment}", READ)
+@routes.add("GET", "users/{user}/authentication/{segment}")
 def methods_of_kind(call: Call) -> Answer:
-    """Source: "List phoneMethods" and its siblings."""
-    kind = SEGMENTS.get(call.names["segment"].lower())
-    if kind is None:
-        raise bad_request(f"Resource not found for the segment '{call.names['segment']}'.")
+    """Source: "List phoneMethods" and its siblings; each kind has permissions of its own beside the general ones."""
+    kind = _kind(call)
+    own = OWN_PERMISSIONS.get(kind, "Password")
+    if not call.any_role(*READ, f"UserAuthMethod-{own}.Read.All", f"UserAuthMethod-{own}.ReadWrite.All"):
+        raise permission_denied()
     person = user_or_404(call)
     shown = [method_json(method) for method in person.methods if method.kind == kind]
     return collection(call, shown, f"users('{person.oid}')/authentication/{call.names['segment']}", select=False)
 
 
-@routes.add("DELETE", "users/{user}/authentication/{segment}/{method}", WRITE)
-def delete_method(call: Call) -> Answer:
-    """Source: "Delete phoneAuthenticationMethod" and its siblings; 204. The password cannot be deleted."""
+def _kind(call: Call) -> str:
     kind = SEGMENTS.get(call.names["segment"].lower())
     if kind is None:
         raise bad_request(f"Resource not found for the segment '{call.names['segment']}'.")
+    return kind
+
+
+@routes.add("DELETE", "users/{user}/authentication/{segment}/{method}")
+def delete_method(call: Call) -> Answer:
+    """
+    Source: "Delete phoneAuthenticationMethod" and its siblings; 204. The password cannot be deleted.
+
+    Nobody has an alternate mobile number without a mobile number, so that one stays as long as the other is there.
+    """
+    kind = _kind(call)
     if kind == "password":
         raise GraphError(405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target.")
+    if not call.any_role(WRITE, f"UserAuthMethod-{OWN_PERMISSIONS[kind]}.ReadWrite.All"):
+        raise permission_denied()
     person = user_or_404(call)
     if person.role_definition_ids and not call.tenant.app.may_change_admins:
         raise permission_denied()
+    ids = {method.method_id for method in person.methods}
+    if call.names["method"] == MOBILE_PHONE and ALTERNATE_MOBILE_PHONE in ids:
+        raise bad_request("The mobile phone cannot be deleted while there is an alternate mobile phone.")
     for method in person.methods:
         if method.kind == kind and method.method_id == call.names["method"]:
             person.methods = [kept for kept in person.methods if kept is not method]

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiohttp import web
 
 from services.sandbox.access import TokenCheck, TokenRefused
-from services.sandbox.graph import apps, groups, logs, mail, methods, posture, protection, users
+from services.sandbox.graph import apps, devices, groups, logs, mail, methods, posture, protection, roles, users
 from services.sandbox.graph.core import (
     NOT_LICENSED,
     Answer,
@@ -40,6 +40,8 @@ ROUTES: list[Route] = [
     *mail.routes.routes,
     *methods.routes.routes,
     *apps.routes.routes,
+    *roles.routes.routes,
+    *devices.routes.routes,
     *posture.security.routes,
     *posture.access.routes,
     *posture.directory.routes,
@@ -172,20 +174,33 @@ class Graph:
         return Answer(error.status, error_body(self._tenant, error, request_id, client_request_id), error.headers)
 
     async def _batch(self, method: str, version: str, body: Any, roles: frozenset[str]) -> Answer:
-        """Source: "Combine multiple HTTP requests using JSON batching". Answers come in any order."""
-        requests = _batch_requests(method, body)
-        finished: dict[str, Json] = {}
-        for request in requests:
-            waits_for = request.get("dependsOn") or []
-            if any(finished[str(earlier)]["status"] >= 400 for earlier in waits_for):
-                error = GraphError(
-                    424, "FailedDependency", "Request failed because a request it depends on has failed."
-                )
-                finished[str(request["id"])] = self._inner(request, self._refusal(error, new_request_id(), ""))
-            else:
-                finished[str(request["id"])] = await self._inner_request(request, version, roles)
+        """
+        Source: "Combine multiple HTTP requests using JSON batching". Answers come in any order.
+
+        Requests run side by side, unless they depend on others; the batch is as slow as its slowest chain.
+        """
+        started: dict[str, asyncio.Task[Json]] = {}
+        for request in _batch_requests(method, body):
+            earlier = [started[str(name)] for name in request.get("dependsOn") or []]
+            started[str(request["id"])] = asyncio.create_task(self._in_turn(request, earlier, version, roles))
+        try:
+            finished = await asyncio.gather(*started.values())
+        finally:
+            for task in started.values():
+                task.cancel()
         self._write_down("POST", f"/{version}/$batch", 200, None)
-        return Answer(200, {"responses": list(reversed(finished.values()))})
+        return Answer(200, {"responses": list(reversed(finished))})
+
+    async def _in_turn(
+        self, request: Json, earlier: list[asyncio.Task[Json]], version: str, roles: frozenset[str]
+    ) -> Json:
+        """One request of a batch, after those that it depends on."""
+        for answer in await asyncio.gather(*earlier):
+            if answer["status"] >= 400:
+                text = "Request failed because a request it depends on has failed."
+                error = GraphError(424, "FailedDependency", text)
+                return self._inner(request, self._refusal(error, new_request_id(), ""))
+        return await self._inner_request(request, version, roles)
 
     async def _inner_request(self, request: Json, version: str, roles: frozenset[str]) -> Json:
         headers = {str(name).lower(): str(value) for name, value in (request.get("headers") or {}).items()}
@@ -197,6 +212,9 @@ class Graph:
             method = str(request.get("method", "")).upper()
             answer = await self._answer(method, version, target, headers, request.get("body"), roles, in_batch=True)
         except GraphError as error:
+            answer = self._refusal(error, request_id, request_id)
+        except ConnectionDropped:  # between Graph and the service behind it, so the batch itself goes on
+            error = GraphError(504, "UnknownError", "")
             answer = self._refusal(error, request_id, request_id)
         return self._inner(request, answer)
 

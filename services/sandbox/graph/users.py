@@ -85,7 +85,7 @@ def user_json(tenant: Tenant, person: Person) -> Json:
         "usageLocation": "SE",
         "city": None,
         "country": None,
-        "postalCode": None,
+        "postalCode": person.postal_code,
         "identities": [
             {"signInType": "userPrincipalName", "issuer": tenant.initial_domain, "issuerAssignedId": person.upn}
         ],

@@ -1,0 +1,207 @@
+"""
+Taking back, leaving out, and a plan that is not the one approved: on both databases, real DBOS, fakes for the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.approvals import DecideApproval
+from services.audit import Tag
+from services.cases import (
+    Action,
+    ActionKind,
+    ActionState,
+    ApprovalPurpose,
+    ApprovalState,
+    Case,
+    CaseState,
+    plan_hash,
+)
+from services.casework import UNDO_TIMEOUT, AskUndo
+from services.errors import BadInput, NotAllowed, NothingToUndo, WrongState
+from services.store import Store
+from tests.contract.test_remediation import PATIENCE_S, World, built
+from tests.fakes import given
+from tests.fakes.clock import FakeClock
+from tests.fakes.people import ALEX, MEGAN, OLGA, SAM, actor
+
+RULE = Action(
+    action_id="disable_rule:1", kind=ActionKind.DISABLE_RULE, target={"identity": "1"}, optional=True, reversible=True
+)
+BLOCK = Action(action_id="block_sign_in", kind=ActionKind.BLOCK_SIGN_IN, optional=True, ticked=False, reversible=True)
+
+
+def plan(case: Case) -> tuple[Action, ...]:
+    return (BLOCK, *given.PLAN[:-1], RULE, given.PLAN[-1])
+
+
+@pytest.fixture
+async def world(store: Store, clock: FakeClock, database_url: str) -> AsyncIterator[World]:
+    async with built(store, clock, database_url, propose=plan) as world:
+        yield world
+
+
+async def unblocked(world: World, ticked: tuple[str, ...] | None = None) -> Case:
+    case = await world.asked()
+    order = DecideApproval(case.pending_approval.claim, actor(MEGAN), True, ticked=ticked)
+    await world.casework.decide_approval(order)
+    return await world.case_in(case.case_id, CaseState.UNBLOCKED)
+
+
+async def asked_to_undo(world: World) -> Case:
+    case = await unblocked(world)
+    await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+    return await _until(world, case.case_id, lambda case: len(world.notifier.prompts) == 2)
+
+
+async def test_what_is_not_ticked_is_not_done_and_locks_nothing(world: World) -> None:
+    """
+    Nobody ticked to block the sign-in, so that is left out by itself; the rest runs, and the account is unblocked.
+    """
+    case = await unblocked(world)
+
+    assert ["revoke_sessions", "reset_password", "disable_rule:1"] == world.containment.carried_out
+    assert ActionState.SKIPPED is case.actions[0].state
+
+
+async def test_the_approver_may_leave_out_and_take_in(world: World) -> None:
+    """
+    The boxes as they were when Approve was pressed are the plan.
+    """
+    case = await unblocked(world, ticked=("block_sign_in",))
+
+    assert ["block_sign_in", "revoke_sessions", "reset_password"] == world.containment.carried_out
+    (approval,) = case.approvals
+    assert plan_hash(case.actions_of(approval.approved)) == approval.approved_hash
+    assert "disable_rule:1" not in approval.approved
+
+
+@pytest.mark.parametrize("strange", ["reset_password", "unblock", "nothing"])
+async def test_a_box_that_is_not_on_the_card_is_refused(world: World, strange: str) -> None:
+    """
+    What is not open to choice is not open to a forged choice either; the question stays open.
+    """
+    case = await world.asked()
+    order = DecideApproval(case.pending_approval.claim, actor(MEGAN), True, ticked=(strange,))
+
+    with pytest.raises(BadInput):
+        await world.casework.decide_approval(order)
+
+    assert CaseState.AWAITING_APPROVAL is (await world.store.case(case.case_id)).state
+
+
+async def test_a_plan_that_was_tampered_with_does_not_run(world: World) -> None:
+    """
+    Somebody changes a target in the database between the approval and the act: nothing of the plan is done.
+    """
+    case = await world.asked()
+    world.containment.waits_for = asyncio.Event()
+    await world.decide(case.pending_approval)
+    await _until(world, case.case_id, lambda case: bool(world.containment.carried_out))
+    other = RULE.model_copy(update={"target": {"identity": "of somebody else"}})
+    await world.store.change_case(case.case_id, lambda case: (case.with_action(other), []))
+
+    world.containment.waits_for.set()
+    case = await world.case_in(case.case_id, CaseState.NOT_UNBLOCKED)
+
+    assert ["revoke_sessions"] == world.containment.carried_out
+    assert [] == world.exchange.removed
+
+
+async def test_what_was_changed_is_put_back_with_approval(world: World) -> None:
+    """
+    Asked by the requester, approved by the on-call, done and on the record.
+    """
+    case = await asked_to_undo(world)
+    prompt = case.pending_approval
+    assert (ApprovalPurpose.UNDO, ("disable_rule:1",)) == (prompt.purpose, prompt.about)
+
+    await world.decide(prompt)
+    case = await _until(world, case.case_id, lambda case: case.actions[3].undo_state is ActionState.PROVEN)
+
+    assert ["disable_rule:1"] == world.containment.undone
+    assert CaseState.UNBLOCKED is case.state
+    assert {Tag.UNDO_STARTED, Tag.UNDO_PROVEN} <= set(await world.tags(case.case_id))
+
+
+async def test_whoever_asks_for_it_does_not_agree_to_it(world: World) -> None:
+    """
+    Also when it is another person than the one who opened the case.
+    """
+    case = await asked_to_undo(world)
+
+    for who in (ALEX, SAM):
+        with pytest.raises(NotAllowed):
+            await world.decide(case.pending_approval, who)
+
+    assert [] == world.containment.undone
+
+
+async def test_a_refused_undo_changes_nothing(world: World) -> None:
+    """
+    The case and its containment stay as they are, and it can be asked for again.
+    """
+    case = await asked_to_undo(world)
+
+    await world.decide(case.pending_approval, OLGA, granted=False, reason="The attacker made that rule")
+    case = await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+
+    assert [] == world.containment.undone
+    states = [a.state for a in case.approvals if a.purpose is ApprovalPurpose.UNDO]
+    assert [ApprovalState.DENIED, ApprovalState.PENDING] == states
+
+
+async def test_nobody_answers_and_the_question_ends(world: World) -> None:
+    """
+    After a day the card says so, and nothing was put back.
+    """
+    case = await asked_to_undo(world)
+    prompt = case.pending_approval
+
+    world.clock.advance(seconds=UNDO_TIMEOUT.total_seconds() + 1)
+    await world.remediation.tell_undo(case.case_id, prompt.prompt_id)
+    case = await _until(world, case.case_id, lambda case: case.pending_approval is None)
+
+    assert ApprovalState.EXPIRED is case.approvals[-1].state
+    assert [] == world.containment.undone
+
+
+async def test_two_questions_at_once_are_one(world: World) -> None:
+    """
+    Asked twice, there is one prompt.
+    """
+    case = await asked_to_undo(world)
+
+    again = await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+
+    assert case.pending_approval.prompt_id == again.pending_approval.prompt_id
+    assert 2 == len(world.notifier.prompts)
+
+
+async def test_there_must_be_something_to_put_back(world: World) -> None:
+    """
+    A case under way is cancelled instead; one whose changes cannot be undone says so.
+    """
+    case = await world.asked()
+    with pytest.raises(WrongState):
+        await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+
+    order = DecideApproval(case.pending_approval.claim, actor(MEGAN), True, ticked=())
+    await world.casework.decide_approval(order)
+    await world.case_in(case.case_id, CaseState.UNBLOCKED)
+
+    with pytest.raises(NothingToUndo):
+        await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+
+
+async def _until(world: World, case_id: str, holds) -> Case:
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            case = await world.store.case(case_id)
+            if holds(case):
+                return case
+            await asyncio.sleep(0.01)

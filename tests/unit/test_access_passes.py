@@ -1,0 +1,126 @@
+"""The Temporary Access Pass: who gets one, when, and that nothing of it stays behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from services.access import Access
+from services.access_passes import AccessPasses, IssueAccessPass
+from services.audit import Tag
+from services.cases import ActionState, ApprovalState, Case, CaseState
+from services.clients.graph_models import AccessPass
+from services.errors import NotAllowed, PermissionMissing, Rejected, ServiceError, WrongState
+from services.store import Store, migrate
+from tests.fakes import given
+from tests.fakes.clock import FakeClock
+from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, TENANT, FakeDirectory, actor
+
+PASS = "Zr7%kQ2u-is-the-pass"
+
+
+class Issuer:
+    """Gives one pass after the other, or refuses."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, bool]] = []
+        self.fault: ServiceError | None = None
+
+    async def issue_access_pass(self, oid: str, *, lifetime_minutes: int, usable_once: bool) -> AccessPass:
+        self.asked.append((oid, lifetime_minutes, usable_once))
+        if self.fault is not None:
+            raise self.fault
+        return AccessPass(value=SecretStr(PASS))
+
+
+class World:
+    def __init__(self, store: Store) -> None:
+        self.store, self.issuer = store, Issuer()
+        approvers = (MEGAN.oid, OLGA.oid, ALEX.oid, JANE.oid)
+        access = Access(FakeDirectory(), tenant_id=TENANT, requesters=(), approvers=approvers, admins=())
+        self.passes = AccessPasses(store, access, self.issuer)
+
+    async def secured(self, state: CaseState = CaseState.UNBLOCKED, action: ActionState = ActionState.PROVEN) -> Case:
+        """A case that Megan has approved."""
+        case = given.asked()
+        granted = {"state": ApprovalState.GRANTED, "decided_by": actor(MEGAN), "decided_at": given.NOW}
+        for one in case.containment:
+            case = case.with_action(one.model_copy(update={"state": action}))
+        case = case.with_approval(case.approvals[0].model_copy(update=granted))
+        return await self.store.open_case(case.model_copy(update={"state": state}), [])
+
+    async def tags(self) -> list[str]:
+        return [entry.tag for entry in await self.store.audit_entries()]
+
+
+@pytest.fixture
+async def world(tmp_path: Path):
+    url = f"sqlite:///{tmp_path}/unblock.db"
+    migrate(url)
+    store = Store(url, FakeClock())
+    yield World(store)
+    await store.close()
+
+
+async def test_the_approver_of_the_case_gets_one(world: World) -> None:
+    """
+    For one sign-in within an hour; that it was asked for and issued is on the record, the pass itself is not.
+    """
+    case = await world.secured()
+
+    _, issued = await world.passes.issue_access_pass(IssueAccessPass(actor(MEGAN), case.case_id))
+
+    assert (PASS, [(JANE.oid, 60, True)]) == (issued.value.get_secret_value(), world.issuer.asked)
+    assert [Tag.ACCESS_PASS_ASKED, Tag.ACCESS_PASS_ISSUED] == await world.tags()
+    assert all(PASS not in entry.details for entry in await world.store.audit_entries())
+    assert PASS not in repr(issued)
+
+
+@pytest.mark.parametrize("who", [OLGA, ALEX, JANE])
+async def test_nobody_else_gets_one(world: World, who) -> None:
+    """
+    Not another approver, not the requester, and least of all the account itself.
+    """
+    case = await world.secured()
+
+    with pytest.raises(NotAllowed):
+        await world.passes.issue_access_pass(IssueAccessPass(actor(who), case.case_id))
+
+    assert [] == world.issuer.asked
+
+
+@pytest.mark.parametrize(
+    ("state", "action"),
+    [
+        (CaseState.CONTAINING, ActionState.PROVEN),
+        (CaseState.LOCKED, ActionState.FAILED),
+        (CaseState.UNBLOCKED, ActionState.FAILED),
+    ],
+)
+async def test_there_is_none_before_the_attacker_is_out(world: World, state: CaseState, action: ActionState) -> None:
+    """
+    A pass for an account that somebody else is still in would let them stay; an override changes nothing about that.
+    """
+    case = await world.secured(state, action)
+
+    with pytest.raises(WrongState):
+        await world.passes.issue_access_pass(IssueAccessPass(actor(MEGAN), case.case_id))
+
+    assert [] == world.issuer.asked
+
+
+@pytest.mark.parametrize("fault", [PermissionMissing("graph"), Rejected("graph", code="policy")])
+async def test_a_refusal_of_microsofts_is_on_the_record(world: World, fault: ServiceError) -> None:
+    """
+    A policy without passes, or an admin's account: said, written down, and not tried again by itself.
+    """
+    case = await world.secured()
+    world.issuer.fault = fault
+
+    with pytest.raises(type(fault)):
+        await world.passes.issue_access_pass(IssueAccessPass(actor(MEGAN), case.case_id))
+
+    assert [Tag.ACCESS_PASS_ASKED, Tag.ACCESS_PASS_FAILED] == await world.tags()
+    assert 1 == len(world.issuer.asked)
