@@ -28,8 +28,11 @@ install-dev: $(VENV)/.installed-dev ## Also what tests and lint need
 run: install ## Try it: a small tenant, the bot and two Teams windows on this machine
 	@$(PY) app.py sandbox --try
 
+# Most tests wait for a tenant's answers, so three files at a time keep two processors busy. What kills programs or
+# drives a browser runs alone, after the rest.
 test: install-dev ## All tests; PostgreSQL and browser tests run where those are found
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow and not browser" --numprocesses 3 --dist loadfile --ignore tests/faults
+	$(PY) -m pytest -m "not slow and (browser or faults)"
 
 test-long: install-dev ## The long fault and load runs as well
 	$(PY) -m pytest

@@ -17,10 +17,13 @@ JANE_ID = "a1e00000-0000-4000-8000-000000000003"
 CONTAINMENT = [
     ("sign-in sessions revoked", JANE),
     ("password reset", JANE),
+    ("sign-in method deleted", f"{JANE}: microsoftAuthenticator"),
     ("inbox rule disabled", f"{JANE_ID}: ."),
     ("inbox rule disabled", f"{JANE}: sync"),
     ("mailbox changed", f"{JANE}: deliver_and_forward, forwarding_address, forwarding_smtp"),
     ("delegated grant revoked", f"{JANE_ID}: Mail.ReadWrite offline_access"),
+    ("app role assignment removed", f"{JANE}: d0000000-0000-4000-8000-000000000003"),
+    ("risk confirmedCompromised", JANE_ID),
 ]
 #: What Exchange does by itself when a rule is changed; the prompt warned of it.
 SIDE_EFFECT = ("client-side rules deleted", JANE)

@@ -21,6 +21,8 @@ from tests.integration.world import PATIENCE_S, Teams, free_port, words
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.faults
+
 
 class Bot:
     """`python app.py serve` as a process of its own, as in production."""
