@@ -562,8 +562,8 @@ def _groups(*titled: tuple[Text | None, tuple[Line, ...]]) -> tuple[Group, ...]:
 
 def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
     """The question to the on-call while it is open; afterwards how it ended, without buttons."""
-    pending = approval.state is ApprovalState.PENDING
-    verdict = None if approval.purpose is ApprovalPurpose.UNDO else _verdict(case, MAX_REASONS if pending else 0)
+    pending, undo = approval.state is ApprovalState.PENDING, approval.purpose is ApprovalPurpose.UNDO
+    verdict = None if undo else _verdict(case, MAX_REASONS if pending else 0)
     asked = _asked_actions(case, approval)
     return ApprovalView(
         headline=_prompt_headline(case, approval),
@@ -578,8 +578,10 @@ def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
             _proposal_line(n, a, approval.purpose) if pending else _asked_line(n, a, approval)
             for n, a in enumerate(asked, start=1)
         ),
-        unreadable=_unreadable(case) if pending else (),
-        deadline=say("approval_prompt.answer_by", until=approval.expires_at) if pending else None,
+        unreadable=_unreadable(case) if pending and not undo else (),
+        deadline=say(f"approval_prompt.answer_by{'.undo' if undo else ''}", until=approval.expires_at)
+        if pending
+        else None,
         form=_prompt_form(case, approval) if pending else _afterwards_form(case, approval),
         notification=_notification(case, approval),
     )
