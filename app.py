@@ -206,7 +206,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         closing.push_async_callback(check_cards.close)
         closing.push_async_callback(endpoint.close)
         address = await closing.enter_async_context(_listening(settings, endpoint, health))
-        await remediation.take_up_open_cases()
+        await remediation.take_up_open_cases(settings.replica_id)
         await presenter.start()
         lost = asyncio.Event()
         watching = asyncio.create_task(replica.watch(lost.set))

@@ -44,6 +44,7 @@ from services.cases import (
 )
 from services.clients.exchange_models import Mailbox
 from services.clients.graph_models import DirectoryUser
+from services.durable import WORKFLOW_VERSION
 from services.errors import NotAllowed, PlanChanged, ServiceError, StaleVersion
 from services.identification import Identified, SenderList, SubjectDirectory, identify, settled
 from services.judging import Judge
@@ -290,10 +291,11 @@ class Remediation:
         except dbos_errors.DBOSNonExistentWorkflowError:
             log.info("told_before_the_start", workflow_id=workflow_id)  # it reads the case when it begins
 
-    async def take_up_open_cases(self) -> None:
+    async def take_up_open_cases(self, replica_id: str) -> None:
         """
         After a start: cases whose workflow never began, decisions whose news was lost on the way, and cases whose
-        workflow has died, which would stay open for ever and hold their account.
+        workflow has died, which would stay open for ever and hold their account. So would those that this replica had
+        under way before it was updated to other steps.
         """
         for case in await self._store.cases(open_only=True, limit=1000):
             status = await DBOS.get_workflow_status_async(case.case_id)
@@ -302,6 +304,9 @@ class Remediation:
             elif status.status in _DEAD:
                 log.error("workflow_found_dead", case_id=case.case_id, status=status.status)
                 await self._give_up(case.case_id)
+            elif status.app_version != WORKFLOW_VERSION and status.executor_id == replica_id:
+                log.error("workflow_of_another_version", case_id=case.case_id, version=status.app_version)
+                await self._give_up(case.case_id, "outcome.updated")
             else:
                 await self.tell(case.case_id)
 
@@ -676,13 +681,13 @@ class Remediation:
         entry = note(Tag.PREVENTION_CHECKED, case_id, None, items={item.item_id: item.state.value for item in items})
         await self._change(case_id, lambda case: (case.model_copy(update={"prevention": items}), [entry]))
 
-    async def _give_up(self, case_id: str) -> None:
+    async def _give_up(self, case_id: str, why: str = "outcome.fault") -> None:
         def move(case: Case) -> tuple[Case, list[NewEntry]]:
             if case.state not in OPEN_STATES:
                 return case, []
             prompts = settled_without_decision(case, ApprovalState.CANCELLED, self._now())
-            return prompts.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=say("outcome.fault")), [
-                note(Tag.CASE_ENDED, case_id, None, state=CaseState.NOT_UNBLOCKED.value, why="outcome.fault")
+            return prompts.moved(CaseState.NOT_UNBLOCKED, self._now(), outcome=say(why)), [
+                note(Tag.CASE_ENDED, case_id, None, state=CaseState.NOT_UNBLOCKED.value, why=why)
             ]
 
         await self._change(case_id, move)

@@ -590,7 +590,7 @@ async def test_an_unfinished_case_goes_on_after_a_stop(world: World, database_ur
     )
     durable.set_up(database_url, "test")
     durable.launch()
-    await world.remediation.take_up_open_cases()
+    await world.remediation.take_up_open_cases("test")
 
     await world.case_in(case.case_id, CaseState.UNBLOCKED)
     assert [JANE.upn] == world.exchange.removed
@@ -603,7 +603,7 @@ async def test_a_case_whose_workflow_never_began_is_begun(world: World) -> None:
     """
     case = await world.casework.open_case(OpenCase(by=actor(ALEX), query="jane"))
 
-    await world.remediation.take_up_open_cases()
+    await world.remediation.take_up_open_cases("test")
 
     await world.case_in(case.case_id, CaseState.AWAITING_APPROVAL)
 
@@ -625,10 +625,32 @@ async def test_a_case_whose_workflow_has_died_is_ended_at_the_start(world: World
             while (await DBOS.get_workflow_status_async(case.case_id)).status != "ERROR":
                 await asyncio.sleep(0.01)
 
-    await world.remediation.take_up_open_cases()
+    await world.remediation.take_up_open_cases("test")
 
     ended = await world.store.case(case.case_id)
     assert (CaseState.NOT_UNBLOCKED, "outcome.fault") == (ended.state, ended.outcome.key)
+
+
+async def test_a_case_of_the_program_before_an_update_is_ended_and_says_so(
+    world: World, database_url: str, monkeypatch
+) -> None:
+    """
+    Other steps cannot take up where the old ones stopped: the case ends, nothing is done, and the account is free.
+    """
+    case = await world.asked()
+    await world.remediation.stop()
+    durable.shut_down()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(durable, "WORKFLOW_VERSION", "later")
+        patched.setattr("services.remediation.WORKFLOW_VERSION", "later")
+        durable.set_up(database_url, "test")
+        durable.launch()
+        await world.remediation.take_up_open_cases("test")
+
+    ended = await world.store.case(case.case_id)
+    assert (CaseState.NOT_UNBLOCKED, "outcome.updated") == (ended.state, ended.outcome.key)
+    assert [] == world.containment.carried_out
 
 
 async def test_an_address_that_could_not_be_looked_up_leaves_the_block_unknown(world: World, monkeypatch) -> None:
