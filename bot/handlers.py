@@ -23,6 +23,7 @@ from bot.replies import (
     current_card,
     error_notice,
     identity_missing,
+    no_access_pass,
     no_case_yet,
     nobody_to_check,
     not_in_a_channel,
@@ -60,7 +61,9 @@ from services.errors import (
     BotError,
     NotAllowed,
     NotHere,
+    PermissionMissing,
     PromptOutdated,
+    Rejected,
     UserError,
     WrongState,
 )
@@ -324,7 +327,10 @@ class Handlers:
         if incoming.conversation_kind != "personal" or incoming.via != "execute":
             raise NotHere
         order = IssueAccessPass(by=who, case_id=_field(incoming, "case"))
-        case, issued = await self._passes.issue_access_pass(order)
+        try:
+            case, issued = await self._passes.issue_access_pass(order)
+        except (PermissionMissing, Rejected) as refusal:
+            return no_access_pass(refusal)
         return compose.access_pass(case, issued.value.get_secret_value(), issued.valid_until)
 
     async def _tick(self, incoming: Incoming, who: Actor, reply: Reply) -> View:

@@ -9,7 +9,7 @@ from cards.views import Button, Tone, View
 from services.cases import Case, Text, say
 from services.casework import APPROVALS_CONVERSATION
 from services.conversations import CardCopy
-from services.errors import BotError, NotAllowed
+from services.errors import BotError, NotAllowed, PermissionMissing, ServiceError
 from services.identification import Identified
 
 
@@ -68,6 +68,12 @@ def access_pass_offer(case: Case) -> View:
     button = Button("access_pass", say("button.access_pass"), {"case": case.case_id}, style="positive")
     hint = (say("notice.access_pass_hint"),)
     return compose.notice(Tone.ACCENT, say("notice.access_pass", who=who), hint, (button,))
+
+
+def no_access_pass(refusal: ServiceError) -> View:
+    """Why Microsoft gave none, and what to do instead."""
+    key = "notice.no_pass_permission" if isinstance(refusal, PermissionMissing) else "notice.no_pass_refused"
+    return compose.notice(Tone.ATTENTION, say("notice.no_pass"), (say(key),))
 
 
 def something_missing(command: grammar.Incomplete, language: str) -> View:

@@ -169,7 +169,13 @@ def _facts(case: Case) -> tuple[Text, ...]:
     else:
         blocked = _block_facts(case.block)
     account = (say("fact.account", upn=case.subject.upn),) if case.subject else ()
-    return (*account, *_subject_facts(case.subject), *blocked, asked)
+    return (*account, *_subject_facts(case.subject), *_mailbox_facts(case), *blocked, asked)
+
+
+def _mailbox_facts(case: Case) -> tuple[Text, ...]:
+    """That there is no mailbox, once a check has met with that: half of the checks then do not apply."""
+    met = any(finding.summary.key == "unreadable.no_mailbox" for finding in case.findings)
+    return (say("fact.no_mailbox"),) if met else ()
 
 
 def _subject_facts(subject: Subject | None) -> tuple[Text, ...]:
@@ -343,7 +349,7 @@ def _verdict(case: Case, limit: int = MAX_REASONS) -> VerdictPart | None:
         completeness=say("verdict.completeness", n=verdict.checked, m=verdict.total),
         caution=say("verdict.low_completeness") if low else None,
         pending=say("verdict.pending", checks=pending) if pending else None,
-        reasons=_reasons(case, verdict)[:limit],
+        reasons=_cut(_reasons(case, verdict), verdict, limit),
         score=_score(verdict) if limit else None,
     )
 
@@ -357,6 +363,15 @@ def _reasons(case: Case, verdict: Verdict) -> tuple[Text, ...]:
         return verdict.reasons
     weighed = (say("verdict.reason", points=part.points, reason=said[part.signal_id]) for part in parts)
     return (*cautions, *weighed)
+
+
+def _cut(reasons: tuple[Text, ...], verdict: Verdict, limit: int) -> tuple[Text, ...]:
+    """The first ones, and what the others add together, so that the sum can be followed."""
+    hidden = len(reasons) - limit
+    if not limit or hidden <= 0 or not verdict.breakdown:
+        return reasons[:limit]
+    weighed = [part.points for part in verdict.breakdown if part.points]
+    return (*reasons[:limit], say("verdict.more_reasons", n=hidden, points=sum(weighed[-hidden:])))
 
 
 def _score(verdict: Verdict) -> Text | None:
@@ -393,7 +408,7 @@ def _proposal_line(number: int, action: Action, purpose: ApprovalPurpose) -> Lin
     """An action on the prompt: what it does to the account, before anybody agrees to it."""
     impact = say(f"impact.{action.impact.value}")
     if purpose is ApprovalPurpose.UNDO:
-        return Line(Mark(str(number), impact), say(f"undo.{action.kind.value}.label", target=_target(action)))
+        return Line(Mark(str(number), impact), _undo_label(action))
     if action.state is not ActionState.PROPOSED:
         return Line(Mark(str(number), faces.action_mark(action.state).word), _action_label(action))
     last = ".last" if action.kind is ActionKind.UNBLOCK and number > 1 else ""
@@ -617,9 +632,18 @@ def _cautions(case: Case, approval: Approval) -> tuple[Text, ...]:
     """What the one who says yes takes upon themselves: little evidence, or actions that are not proven and why."""
     if approval.purpose is ApprovalPurpose.OVERRIDE:
         return (say("approval_prompt.unproven"), *(_unproven_text(action) for action in _unproven(case)))
+    cautions = []
     if case.needs_reason(approval) and case.verdict:
-        return (say("approval_prompt.little_read", n=case.verdict.checked, m=case.verdict.total),)
-    return ()
+        cautions.append(say("approval_prompt.little_read", n=case.verdict.checked, m=case.verdict.total))
+    if approval.purpose is ApprovalPurpose.REMEDIATION and _has_to_choose_a_method(case):
+        cautions.append(say("approval_prompt.choose_method"))
+    return tuple(cautions)
+
+
+def _has_to_choose_a_method(case: Case) -> bool:
+    """Whether a sign-in method was added and the log does not say which: the approver knows, or asks the user."""
+    methods = [a for a in case.actions if a.kind is ActionKind.REMOVE_AUTH_METHOD and a.state is ActionState.PROPOSED]
+    return bool(methods) and not any(action.ticked for action in methods)
 
 
 def _unproven_text(action: Action) -> Text:
@@ -648,7 +672,8 @@ def _decider(approval: Approval) -> str | Text:
 
 def _prompt_facts(case: Case, approval: Approval) -> tuple[Text, ...]:
     asked = say("approval_prompt.asked", at=approval.asked_at, case=case.case_id)
-    return (*_subject_facts(case.subject), *(_block_details(case.block) if case.block else ()), asked)
+    block = _block_details(case.block) if case.block else ()
+    return (*_subject_facts(case.subject), *_mailbox_facts(case), *block, asked)
 
 
 def _asked_actions(case: Case, approval: Approval) -> tuple[Action, ...]:
@@ -675,8 +700,7 @@ def _prompt_form(case: Case, approval: Approval) -> Form:
         # The reason is required here, and a refusal must not hang on it.
         return Form((_override_reason(),), None, (_override_button(approval.claim), replace(deny, sends_inputs=False)))
     if approval.purpose is ApprovalPurpose.UNDO:
-        reason = Field("reason", say("deny.reason.label"), say("deny.reason.placeholder"))
-        return Form((reason,), None, (Button("approve", say("button.undo"), claim, style="positive"), deny))
+        return _undo_form(case, approval, claim, deny)
     boxes = _boxes(case)
     approve = Button(
         "approve", say("button.approve"), {**claim, **({"boxes": "yes"} if boxes else {})}, "positive", True
@@ -686,6 +710,25 @@ def _prompt_form(case: Case, approval: Approval) -> Form:
         return Form((_little_read_reason(),), boxes, (approve, replace(deny, sends_inputs=False), rehearse))
     reason = Field("reason", say("deny.reason.label"), say("deny.reason.placeholder"))
     return Form((reason,), boxes, (approve, deny, rehearse))
+
+
+def _undo_form(case: Case, approval: Approval, claim: dict[str, str], deny: Button) -> Form:
+    """A box for each change: one rule that was the user's own can come back without those of the attacker."""
+    reason = Field("reason", say("deny.reason.label"), say("deny.reason.placeholder"))
+    boxes = Choices(
+        input_id="actions",
+        label=say("approval_prompt.undo.boxes"),
+        choices=tuple(Choice(a.action_id, _undo_label(a)) for a in _asked_actions(case, approval)),
+        error=say("tick.error"),
+        several=True,
+        selected=approval.about,
+    )
+    put_back = Button("approve", say("button.undo"), {**claim, "boxes": "yes"}, style="positive", sends_inputs=True)
+    return Form((reason,), boxes, (put_back, replace(deny, sends_inputs=False)))
+
+
+def _undo_label(action: Action) -> Text:
+    return say(f"undo.{action.kind.value}.label", target=_target(action))
 
 
 def _little_read_reason() -> Field:
@@ -757,7 +800,7 @@ def check(case: Case) -> ChecklistView:
         headline=say("check.headline.done" if done else "check.headline.running", who=_who(case)),
         tone=verdict.tone if verdict else Tone.ACCENT,
         needed=(say("check.done" if done else "check.running", who=_who(case), query=case.query),),
-        facts=(*account, *_subject_facts(case.subject), *_block_facts(case.block), asked),
+        facts=(*account, *_subject_facts(case.subject), *_mailbox_facts(case), *_block_facts(case.block), asked),
         steps=(step,),
     )
 

@@ -149,14 +149,26 @@ def _hash_now(case: Case, prompt: Approval) -> str:
 def _agreed(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Case, Approval, tuple[str, ...]]:
     """Case and prompt with what was agreed to, and the ids of the actions that were left out."""
     if prompt.purpose is ApprovalPurpose.UNDO:
-        return case, prompt.model_copy(update={"approved": prompt.about, "approved_hash": prompt.plan_hash}), ()
+        return (case, *_agreed_undo(case, prompt, order))
     left_out = _left_out(case, order) if prompt.purpose is ApprovalPurpose.REMEDIATION else ()
     for action in case.actions_of(left_out):
-        skipped = {"state": ActionState.SKIPPED, "outcome": say("action.left_out", by=order.by.name)}
+        why = say("action.left_out", by=order.by.name) if action.ticked else say("action.not_chosen")
+        skipped = {"state": ActionState.SKIPPED, "outcome": why}
         case = case.with_action(action.model_copy(update=skipped))
     approved = tuple(action for action in case.actions if action.state is not ActionState.SKIPPED)
     agreed = {"approved": tuple(a.action_id for a in approved), "approved_hash": plan_hash(approved)}
     return case, prompt.model_copy(update=agreed), left_out
+
+
+def _agreed_undo(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Approval, tuple[str, ...]]:
+    """The prompt with what is to be put back: all of it, or what was left ticked. Nothing at all is no agreement."""
+    ticked = prompt.about if order.ticked is None else order.ticked
+    if not ticked or set(ticked) - set(prompt.about):
+        raise BadInput(what="actions")
+    agreed = case.actions_of(ticked)
+    kept = tuple(action.action_id for action in agreed)
+    left_out = tuple(action_id for action_id in prompt.about if action_id not in kept)
+    return prompt.model_copy(update={"approved": kept, "approved_hash": undo_hash(agreed)}), left_out
 
 
 def _left_out(case: Case, order: DecideApproval) -> tuple[str, ...]:

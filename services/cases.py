@@ -196,10 +196,10 @@ class ActionKind(StrEnum):
 
     BLOCK_SIGN_IN = "block_sign_in"
     REVOKE_SESSIONS = "revoke_sessions"
+    REMOVE_ROLE = "remove_role"  # before the password: Microsoft lets no app reset that of an admin
     RESET_PASSWORD = "reset_password"
     RESET_PASSWORD_ON_PREMISES = "reset_password_on_premises"
     REMOVE_AUTH_METHOD = "remove_auth_method"
-    REMOVE_ROLE = "remove_role"
     DISABLE_RULE = "disable_rule"
     CLEAR_FORWARDING = "clear_forwarding"
     REVOKE_GRANT = "revoke_grant"

@@ -107,7 +107,8 @@ class Judge:
 
     def _noted_as_late(self, case: Case, finding: Finding) -> Case:
         weighs = finding.state is SignalState.FOUND and finding.weight > 0
-        if not weighs or case.state is CaseState.AWAITING_APPROVAL or finding.signal_id in case.found_late:
+        approved = any(a.state is ApprovalState.GRANTED for a in case.approvals)
+        if not (weighs and approved) or finding.signal_id in case.found_late:
             return case
         return case.model_copy(update={"found_late": (*case.found_late, finding.signal_id)})
 

@@ -7,11 +7,16 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
 from services.store import Store, migrate
 from tests.fakes.clock import FakeClock
+
+# How long an example takes says something about the machine and nothing about the program.
+hypothesis.settings.register_profile("unblock", deadline=None)
+hypothesis.settings.load_profile("unblock")
 
 POSTGRES_URL = os.environ.get("UNBLOCK_TEST_POSTGRES_URL")
 

@@ -44,8 +44,8 @@ def test_each_target_goes_by_the_name_that_people_know():
     names = [a.target_name for a in planned().actions if ":" in a.action_id]
 
     assert names == [
-        "+31 6 11112222",
         "User Administrator",
+        "+31 6 11112222",
         ".",
         "sync",
         "Mail Merge",
