@@ -128,6 +128,20 @@ async def test_what_was_changed_is_put_back_with_approval(world: World) -> None:
     assert {Tag.UNDO_STARTED, Tag.UNDO_PROVEN} <= set(await world.tags(case.case_id))
 
 
+@pytest.mark.parametrize("ticked", [(), ("reset_password",)])
+async def test_an_undo_of_nothing_or_of_something_else_is_refused(world: World, ticked: tuple[str, ...]) -> None:
+    """
+    Only what the question is about can be put back, and something of it has to be.
+    """
+    case = await asked_to_undo(world)
+
+    with pytest.raises(BadInput):
+        order = DecideApproval(case.pending_approval.claim, actor(MEGAN), True, ticked=ticked)
+        await world.casework.decide_approval(order)
+
+    assert ApprovalState.PENDING is (await world.store.case(case.case_id)).approvals[-1].state
+
+
 async def test_whoever_asks_for_it_does_not_agree_to_it(world: World) -> None:
     """
     Also when it is another person than the one who opened the case.

@@ -240,13 +240,10 @@ async def test_the_role_of_a_global_administrator_is_left_to_a_person(bench: Ben
 
 async def test_once_the_attackers_role_is_gone_the_password_is_reset(bench: Bench):
     """
-    Ada was made an administrator yesterday. With the role gone, Microsoft no longer protects her from the bot.
+    Ada was made an administrator yesterday. The role goes first, so Microsoft no longer protects her from the bot.
     """
     case = await carried_out(bench, await attacked(bench, "ada"))
-    waiting = of(case, ActionKind.RESET_PASSWORD)[0]
-    case = await carried_out(bench, case, ActionKind.RESET_PASSWORD)
 
-    assert waiting.state is WAITING
     assert of(case, ActionKind.RESET_PASSWORD)[0].state is PROVEN
 
 
