@@ -313,10 +313,10 @@ class Handlers:
 
     async def _rehearse_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """The calls come in a message of their own: in place of the prompt they would take its buttons away."""
-        view = await self._dry_run_of(_field(incoming, "case"), who)
+        case, prompt = await self._approvals.prompt_of(_field(incoming, "claim"))
+        view = await self._dry_run_of(case.case_id, who)
         shown = render(view, self._copy_language(incoming))
         await reply.send(shown.card, summary=shown.summary)
-        case, prompt = await self._approvals.prompt_of(_field(incoming, "claim"))
         return compose.approval_prompt(case, prompt)
 
     async def _access_pass(self, incoming: Incoming, who: Actor, reply: Reply) -> View:

@@ -77,8 +77,6 @@ _UNDER_REVIEW = _BEFORE_VERDICT | {CaseState.AWAITING_APPROVAL}
 _CALLED_OFF = frozenset({CaseState.DENIED, CaseState.CANCELLED})
 #: After these answers the case went on, so that a prompt also tells where it is now.
 _MORE_TO_TELL = frozenset({ApprovalState.GRANTED, ApprovalState.SUPERSEDED})
-#: Actions in these states have changed nothing.
-_UNTOUCHED = frozenset({ActionState.PROPOSED, ActionState.SKIPPED, ActionState.WAITING_FOR_PERSON})
 
 
 # --- the checklist ---------------------------------------------------------------------------------------------------
@@ -133,14 +131,10 @@ def _needed(case: Case) -> tuple[Text, ...]:
         labels = tuple(_signal_label(signal_id) for signal_id in case.found_late)
         lines.append(say("checklist.found_late", checks=labels))
     if case.state in _CALLED_OFF:
-        lines.append(say(f"checklist.{'something' if _has_changed_something(case) else 'nothing'}_changed"))
+        lines.append(say(f"checklist.{'something' if case.has_changed_something else 'nothing'}_changed"))
     if case.joined_to:
         lines.append(say("checklist.joined", case=case.joined_to))
     return tuple(line for line in lines if line)
-
-
-def _has_changed_something(case: Case) -> bool:
-    return any(action.state not in _UNTOUCHED for action in case.actions)
 
 
 def _moves(case: Case) -> bool:

@@ -155,6 +155,8 @@ def _agreed(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Case, 
         why = say("action.left_out", by=order.by.name) if action.ticked else say("action.not_chosen")
         skipped = {"state": ActionState.SKIPPED, "outcome": why}
         case = case.with_action(action.model_copy(update=skipped))
+    if prompt.purpose is ApprovalPurpose.REMEDIATION:
+        case = case.model_copy(update={"found_late": ()})  # it was on the card that was agreed to
     approved = tuple(action for action in case.actions if action.state is not ActionState.SKIPPED)
     agreed = {"approved": tuple(a.action_id for a in approved), "approved_hash": plan_hash(approved)}
     return case, prompt.model_copy(update=agreed), left_out
@@ -181,11 +183,17 @@ def _left_out(case: Case, order: DecideApproval) -> tuple[str, ...]:
     return tuple(a.action_id for a in open_to_choice if a.action_id not in order.ticked)
 
 
-def check_still_approved(case: Case) -> None:
-    """What runs is what was approved, to the letter. Raises PlanChanged when the stored plan is another one."""
+def check_still_approved(case: Case, action_id: str | None = None) -> None:
+    """
+    What runs is what was approved, to the letter.
+
+    Raises PlanChanged when the stored plan is another one, or when this action is not among what was agreed to.
+    """
     granted = [a for a in case.approvals if a.purpose is ApprovalPurpose.REMEDIATION]
     last = next((a for a in reversed(granted) if a.state is ApprovalState.GRANTED), None)
     if last is None or (last.approved_hash and plan_hash(case.actions_of(last.approved)) != last.approved_hash):
+        raise PlanChanged(case_id=case.case_id)
+    if action_id is not None and last.approved and action_id not in last.approved:
         raise PlanChanged(case_id=case.case_id)
 
 

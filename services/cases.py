@@ -385,7 +385,12 @@ _MOVES: Mapping[CaseState, set[CaseState]] = {
     CaseState.AWAITING_APPROVAL: {CaseState.CONTAINING, CaseState.DENIED, CaseState.EXPIRED, CaseState.CANCELLED},
     # Back to the question when something was found meanwhile that the approved plan does not have.
     CaseState.CONTAINING: {CaseState.UNBLOCKING, CaseState.LOCKED, CaseState.AWAITING_APPROVAL},
-    CaseState.LOCKED: {CaseState.UNBLOCKING, CaseState.EXPIRED, CaseState.CANCELLED},
+    CaseState.LOCKED: {
+        CaseState.UNBLOCKING,
+        CaseState.AWAITING_APPROVAL,
+        CaseState.EXPIRED,
+        CaseState.CANCELLED,
+    },
     CaseState.UNBLOCKING: {CaseState.VERIFYING},
     CaseState.VERIFYING: {CaseState.UNBLOCKED, CaseState.UNBLOCKING},
 }
@@ -400,6 +405,8 @@ OPEN_STATES = frozenset(state for state, moves in TRANSITIONS.items() if moves)
 CANCELLABLE_STATES = frozenset(state for state, moves in TRANSITIONS.items() if CaseState.CANCELLED in moves)
 
 
+#: Actions in these states have changed nothing.
+_UNTOUCHED = frozenset({ActionState.PROPOSED, ActionState.SKIPPED, ActionState.WAITING_FOR_PERSON})
 _NOT_SECURED = frozenset(
     {
         CaseState.IDENTIFYING,
@@ -475,8 +482,18 @@ class Case(Value):
 
     @property
     def is_secured(self) -> bool:
-        """Whether the attacker is out as far as was approved; earlier, a way in for the owner would help them too."""
-        return self.state not in _NOT_SECURED and bool(self.containment) and self.containment_proven
+        """
+        Whether the attacker is out as far as is known; otherwise a way in for the owner would help them too. Nothing of
+        it may have been taken back, and nothing found since.
+        """
+        taken_back = any(action.undo_state is not None for action in self.containment)
+        proven = bool(self.containment) and self.containment_proven
+        return self.state not in _NOT_SECURED and proven and not taken_back and not self.found_late
+
+    @property
+    def has_changed_something(self) -> bool:
+        """Whether anything was done to the account, or may have been."""
+        return any(action.state not in _UNTOUCHED for action in self.actions)
 
     def is_about(self, user_oid: str) -> bool:
         """Whether this person is the subject. Ids are the same in any case: directories spell them freely."""

@@ -17,6 +17,7 @@ from services.approvals import Approvals, DecideApproval, new_undo, settled_with
 from services.audit import NewEntry, Tag, note
 from services.cases import (
     CANCELLABLE_STATES,
+    ActionState,
     Actor,
     ApprovalPurpose,
     ApprovalState,
@@ -202,8 +203,12 @@ class Casework:
         def ask(case: Case) -> tuple[Case, list[NewEntry]]:
             if case.is_open:
                 raise WrongState(case_id=case.case_id, state=case.state.value)
-            if case.pending_approval is not None:
+            if any(action.undo_state is ActionState.RUNNING for action in case.actions):
+                raise WrongState(case_id=case.case_id, state=case.state.value)
+            pending = case.pending_approval
+            if pending is not None and pending.expires_at > self._clock.now():
                 return case, []
+            case = settled_without_decision(case, ApprovalState.EXPIRED, self._clock.now())
             undoable = tuple(action for action in case.actions if action.can_be_undone)
             if not undoable:
                 raise NothingToUndo(case_id=case.case_id)
@@ -218,9 +223,9 @@ class Casework:
 
     async def cancel_case(self, order: CancelCase) -> Case:
         """
-        Call a case off while nothing was changed yet. The requester may, and so may whoever could approve it.
+        Call a case off while it waits for somebody. The requester may, and so may whoever could approve it.
 
-        Raises WrongState once the containment has begun, CaseNotFound, NotAllowed.
+        Raises WrongState while changes are being made and after the end, CaseNotFound, NotAllowed.
         """
         case = await self._store.case(order.case_id)
         if case.was_asked_by(order.by.user_oid):

@@ -53,7 +53,12 @@ class Judge:
         return self._asked(planned, at, [verdict_entry(planned)])
 
     def add(self, case: Case, finding: Finding, at: datetime) -> Changed:
-        """The case with one more finding, and with all that follows from it."""
+        """
+        The case with one more finding, and with all that follows from it. The first of a signal counts: a second
+        reading, by a replica that took over too early, may come after the containment and look better than it was.
+        """
+        if any(f.signal_id == finding.signal_id and f.state is not SignalState.PENDING for f in case.findings):
+            return case, []
         case = case.with_finding(finding)
         if case.state in _BEFORE_VERDICT or case.verdict is None:
             return case, []
@@ -97,6 +102,10 @@ class Judge:
         judged = self._judged(case)
         if _differs(judged, case):
             entries.append(verdict_entry(judged))
+        if judged.state is CaseState.LOCKED:
+            withdrawn = settled_without_decision(judged, ApprovalState.SUPERSEDED, at)
+            more = self.ask_about_more(withdrawn, at)
+            return (judged, entries) if more is None else (more[0], [*entries, *more[1]])
         if judged.state is not CaseState.AWAITING_APPROVAL:
             return judged, entries
         plan = self.plan(judged)

@@ -168,7 +168,9 @@ class Remediation:
         while wait_s := await self._step("look:reading", self._reading_may_take, case_id, looks):
             await DBOS.recv_async(NEWS, timeout_seconds=wait_s)
             looks += 1
-        return await self._step("propose", self._conclude, case_id) == CaseState.AWAITING_APPROVAL
+        state = await self._step("propose", self._conclude, case_id)
+        # A decision may have come in while this step was taken up again after a kill.
+        return state in (CaseState.AWAITING_APPROVAL, CaseState.CONTAINING)
 
     async def _ask_and_contain(self, case_id: str) -> bool:
         """The attacker out, as approved; and asked again when something was found that the plan does not have."""
@@ -232,6 +234,16 @@ class Remediation:
 
     async def put_back(self, case_id: str, prompt_id: str) -> None:
         """What the containment has changed, put back as approved: in reverse order, each proven by reading again."""
+        try:
+            await self._put_back(case_id, prompt_id)
+        except Exception as error:  # the outermost loop: a question whose answer nobody hears must not stay open
+            log.exception("undo_failed", case_id=case_id, error=type(error).__name__)
+            await self._step("undo_given_up", self._change_quietly, case_id, prompt_id)
+
+    async def _change_quietly(self, case_id: str, prompt_id: str) -> None:
+        await self._change(case_id, lambda case: self._expire_prompt(case, prompt_id))
+
+    async def _put_back(self, case_id: str, prompt_id: str) -> None:
         await self._step("post_undo", self._post_prompt, case_id)
         looks = 0
         while wait_s := await self._step("look:undo", self._undo_may_wait, case_id, prompt_id, looks):
@@ -452,6 +464,8 @@ class Remediation:
             return case, []
         problems = [_key(delivery.problem) for delivery in deliveries]
         entry = note(Tag.PROMPT_UNDELIVERED, case.case_id, None, prompt_id=prompt_id, problems=problems)
+        if not case.is_open:  # an undo: how the case ended stays said
+            return case, [entry]
         return case.model_copy(update={"outcome": say("outcome.prompt_undelivered")}), [entry]
 
     async def _undo_may_wait(self, case_id: str, prompt_id: str, looks: int) -> float:
@@ -511,7 +525,8 @@ class Remediation:
     def _expire(self, case: Case) -> tuple[Case, list[NewEntry]]:
         if case.state not in (CaseState.CHOOSING, CaseState.AWAITING_APPROVAL, CaseState.LOCKED):
             return case, []
-        outcome = say(f"outcome.expired_{case.state.value}")
+        changed = case.state is CaseState.AWAITING_APPROVAL and case.has_changed_something
+        outcome = say("outcome.expired_changed" if changed else f"outcome.expired_{case.state.value}")
         prompts = settled_without_decision(case, ApprovalState.EXPIRED, self._now())
         return prompts.moved(CaseState.EXPIRED, self._now(), outcome=outcome), [
             note(Tag.APPROVAL_EXPIRED, case.case_id, None, state=case.state.value)
@@ -526,13 +541,17 @@ class Remediation:
     async def _carry_out(self, case_id: str, action_id: str) -> str:
         """One change, written down before and after."""
         case = await self._change(case_id, lambda case: self._started(case, action_id))
+        if case.state not in _ACTING:
+            return _action(case, action_id).state
         action = await self._tools.containment.carry_out(case, _action(case, action_id))
         entry = note(_ACTION_TAGS[action.state], case_id, None, action=action_id, outcome=_key(action.outcome))
         await self._change(case_id, lambda case: (case.with_action(action), [entry]))
         return action.state
 
     def _started(self, case: Case, action_id: str) -> tuple[Case, list[NewEntry]]:
-        check_still_approved(case)
+        if case.state not in _ACTING:  # called off, or settled by somebody, while an earlier action took its time
+            return case, []
+        check_still_approved(case, action_id)
         action = _action(case, action_id)
         running = action.model_copy(update={"state": ActionState.RUNNING})
         return case.with_action(running), [
@@ -580,6 +599,8 @@ class Remediation:
         if case.state is not CaseState.LOCKED or not case.containment_proven:
             return case, []
         prompts = settled_without_decision(case, ApprovalState.SUPERSEDED, self._now())
+        if (more := self._judge.ask_about_more(prompts, self._now())) is not None:
+            return more
         return prompts.moved(CaseState.UNBLOCKING, self._now(), outcome=None), [
             note(Tag.ACTION_PROVEN, case.case_id, None, action="all")
         ]
@@ -739,6 +760,9 @@ _AGAIN_AFTER_DATABASE_FAULT: StepOptions = {
     "backoff_rate": 2.0,
     "should_retry": lambda error: isinstance(error, DBAPIError),
 }
+
+#: States in which changes are made.
+_ACTING = frozenset({CaseState.CONTAINING, CaseState.LOCKED, CaseState.UNBLOCKING})
 
 _ACTION_TAGS = {
     ActionState.PROVEN: Tag.ACTION_PROVEN,

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from dbos import DBOS
 
 from services.approvals import DecideApproval
 from services.audit import Tag
@@ -21,7 +22,7 @@ from services.cases import (
     CaseState,
     plan_hash,
 )
-from services.casework import UNDO_TIMEOUT, AskUndo
+from services.casework import UNDO_TIMEOUT, AskUndo, CancelCase
 from services.errors import BadInput, NotAllowed, NothingToUndo, WrongState
 from services.store import Store
 from tests.contract.test_remediation import PATIENCE_S, World, built
@@ -153,6 +154,69 @@ async def test_whoever_asks_for_it_does_not_agree_to_it(world: World) -> None:
             await world.decide(case.pending_approval, who)
 
     assert [] == world.containment.undone
+
+
+async def test_an_expired_question_can_be_asked_again(world: World) -> None:
+    """
+    Also when nobody was there to let it expire: the workflow had died.
+    """
+    case = await asked_to_undo(world)
+    world.clock.advance(seconds=UNDO_TIMEOUT.total_seconds() + 1)
+
+    again = await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+
+    assert case.pending_approval.prompt_id != again.pending_approval.prompt_id
+    states = [a.state for a in again.approvals if a.purpose is ApprovalPurpose.UNDO]
+    assert [ApprovalState.EXPIRED, ApprovalState.PENDING] == states
+
+
+async def test_after_an_undo_there_is_no_way_in_for_the_owner(world: World) -> None:
+    """
+    What kept the attacker out is not all in place any more.
+    """
+    case = await asked_to_undo(world)
+    assert case.is_secured
+
+    await world.decide(case.pending_approval)
+    case = await _until(world, case.case_id, lambda case: case.actions[3].undo_state is ActionState.PROVEN)
+
+    assert not case.is_secured
+
+
+async def test_an_undo_that_reaches_nobody_leaves_the_ending_as_it_is(world: World) -> None:
+    """
+    The card still says that the account is unblocked.
+    """
+    case = await unblocked(world)
+    world.notifier.reachable = False
+    await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+    case = await _until(world, case.case_id, lambda case: case.approvals[-1].posted_at is not None)
+
+    assert "outcome.unblocked" == case.outcome.key
+    assert Tag.PROMPT_UNDELIVERED in await world.tags(case.case_id)
+
+
+async def test_a_cancelled_case_is_not_changed_any_more(world: World) -> None:
+    """
+    Called off while a retry was under way: what came after it in the plan is left alone.
+    """
+    world.containment.ends = {"revoke_sessions": [ActionState.FAILED], "reset_password": [ActionState.FAILED]}
+    case = await world.asked()
+    await world.decide(case.pending_approval)
+    await world.case_in(case.case_id, CaseState.LOCKED)
+    world.containment.waits_for = asyncio.Event()
+    done = len(world.containment.carried_out)
+    await world.remediation.tell(case.case_id)
+    await _until(world, case.case_id, lambda case: len(world.containment.carried_out) == done + 1)
+
+    await world.casework.cancel_case(CancelCase(actor(ALEX), case.case_id))
+    world.containment.waits_for.set()
+    await world.case_in(case.case_id, CaseState.CANCELLED)
+    async with asyncio.timeout(PATIENCE_S):
+        while (await DBOS.get_workflow_status_async(case.case_id)).status != "SUCCESS":
+            await asyncio.sleep(0.01)
+
+    assert "reset_password" not in world.containment.carried_out[done:]
 
 
 async def test_a_refused_undo_changes_nothing(world: World) -> None:

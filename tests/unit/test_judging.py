@@ -90,7 +90,7 @@ def test_a_finding_that_adds_none_leaves_it():
     assert [ApprovalState.PENDING] == [a.state for a in case.approvals]
 
 
-@pytest.mark.parametrize("state", [CaseState.CONTAINING, CaseState.LOCKED, CaseState.VERIFYING, CaseState.UNBLOCKED])
+@pytest.mark.parametrize("state", [CaseState.CONTAINING, CaseState.VERIFYING, CaseState.UNBLOCKED])
 def test_what_comes_after_the_approval_is_said_to_be_late(state: CaseState):
     """
     Also when the case is closed: somebody has to look at it.
@@ -99,6 +99,26 @@ def test_what_comes_after_the_approval_is_said_to_be_late(state: CaseState):
 
     assert ("inbox_rules",) == case.found_late
     assert state is case.state
+
+
+def test_a_locked_case_is_asked_about_what_was_found_meanwhile():
+    """
+    Whether the lock opens by itself or by an override, the attacker's rule would stay on otherwise.
+    """
+    case, _ = JUDGE.add(approved(CaseState.LOCKED), found("inbox_rules"), given.NOW)
+
+    assert CaseState.AWAITING_APPROVAL is case.state
+    assert RULE in case.actions
+
+
+def test_the_first_reading_of_a_signal_counts():
+    """
+    A second one may have come after the containment, and would look better than it was.
+    """
+    case = asked()
+    clear = Finding(signal_id="sign_ins", state=SignalState.CLEAR, summary=say("x"))
+
+    assert (case, []) == JUDGE.add(case, clear, given.NOW)
 
 
 @pytest.mark.parametrize("state", [CaseState.DENIED, CaseState.CANCELLED, CaseState.EXPIRED])
