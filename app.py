@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import structlog
@@ -25,6 +25,23 @@ from aiohttp import web
 
 from services.errors import AuditBroken, BotError, CaseNotFound, SettingsError
 from services.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from bot.checks import CheckCards
+    from bot.connector import Connector, ServiceHosts
+    from bot.endpoint import MessagesEndpoint
+    from bot.handlers import Handlers
+    from bot.identity import BotTokenValidator
+    from bot.presenter import Presenter
+    from services.access import Access
+    from services.clients.exchange import ExchangeClient
+    from services.clients.graph import GraphClient
+    from services.clients.http import Sender
+    from services.clients.tokens import Tokens
+    from services.investigation.run import Investigation
+    from services.ports import Clock
+    from services.remediation import Remediation
+    from services.store import Store
 
 log = structlog.get_logger()
 
@@ -45,37 +62,20 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
 
     Imports stand here because a command such as `cases` must not wait for the bot SDK to load.
     """
-    from bot.adapter import TeamsAdapter, invoke_card
-    from bot.checks import CheckCards
     from bot.connector import Connector, ServiceHosts
-    from bot.endpoint import MessagesEndpoint
-    from bot.handlers import Handlers
     from bot.health import Health
     from bot.identity import BotTokenValidator
     from bot.presenter import Presenter
-    from bot.replies import still_working
-    from cards.language import best_language
-    from cards.render import render
     from services import durable
     from services.access import Access
-    from services.access_passes import AccessPasses
-    from services.approvals import Approvals
-    from services.casework import Casework
-    from services.checking import Checks
     from services.clients.batch import batched
     from services.clients.clouds import cloud_of
     from services.clients.exchange import ExchangeClient
     from services.clients.graph import GraphClient
     from services.clients.http import Sender
-    from services.clients.tokens import Tokens
     from services.clients.trust import open_session
     from services.clock import SystemClock
-    from services.containment import Containment, propose
-    from services.containment.dry_run import DryRun
     from services.investigation.run import Investigation
-    from services.investigation.verdict import decide
-    from services.prevention import Prevention
-    from services.remediation import Remediation, Timing, Tools
     from services.replicas import Replica
     from services.store import Store, migrate
 
@@ -90,15 +90,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         closing.push_async_callback(replica.release)
         await replica.claim()
         session = await closing.enter_async_context(open_session(settings.ca_bundle))
-        tokens = Tokens(
-            tenant_id=settings.tenant_id,
-            app_id=settings.app_id,
-            login_url=settings.login_url,
-            app_type=settings.app_type.value,
-            secret=settings.app_secret,
-            certificate_path=settings.app_certificate_path,
-            ca_bundle=settings.ca_bundle,
-        )
+        tokens = _tokens(settings)
         closing.callback(tokens.close)
         sender = Sender(session, tokens, clock)
         graph = GraphClient(batched(sender, settings.graph_url), settings.graph_url)
@@ -121,80 +113,22 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
             approvers=settings.approvers,
             admins=settings.admins,
         )
-        approvals = Approvals(store, access, clock)
-        investigation = Investigation(graph, exchange, clock)
-        remediation = Remediation(
-            Tools(
-                store=store,
-                clock=clock,
-                notifier=presenter,
-                access=access,
-                directory=graph,
-                exchange=exchange,
-                investigation=investigation,
-                decide=decide,
-                propose=propose,
-                containment=Containment(graph, exchange, clock, asyncio.sleep),
-                prevention=Prevention(graph, exchange),
-                timing=Timing(
-                    approval_wait=timedelta(minutes=settings.approval_timeout_minutes),
-                    verify_interval_s=settings.verify_interval_seconds,
-                    verify_timeout_s=settings.verify_timeout_seconds,
-                    reading_wait_s=settings.reading_wait_seconds,
-                ),
-            )
-        )
-        casework = Casework(
+        parts = Parts(
+            settings=settings,
             store=store,
             clock=clock,
             access=access,
-            approvals=approvals,
-            remediation=remediation,
-            notifier=presenter,
-            directory=graph,
-            senders=exchange,
-            tenant_id=settings.tenant_id,
-        )
-        checks = Checks(
-            store=store,
-            clock=clock,
-            readers=casework,
-            directory=graph,
-            exchange=exchange,
-            investigation=investigation,
-            decide=decide,
-            tenant_id=settings.tenant_id,
-        )
-        check_cards = CheckCards(connector, checks)
-        handlers = Handlers(
-            casework=casework,
-            approvals=approvals,
-            checks=checks,
-            passes=AccessPasses(store, access, graph),
-            dry_run=DryRun(
-                sender.send,
-                lambda send: GraphClient(send, settings.graph_url),
-                lambda send: ExchangeClient(send, settings.exchange_url, settings.tenant_id),
-                clock,
-            ),
             presenter=presenter,
-            check_cards=check_cards,
-            store=store,
-            clock=clock,
-            language=settings.language,
+            sender=sender,
+            graph=graph,
+            exchange=exchange,
+            investigation=Investigation(graph, exchange, clock),
         )
-
-        def fallback(incoming: Any) -> dict[str, Any]:
-            return invoke_card(render(still_working(), best_language(incoming.locale, settings.language)).card)
+        remediation = _remediation(parts)
+        handlers, check_cards = _handlers(parts, remediation, connector)
 
         validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, clock)
-        endpoint = MessagesEndpoint(
-            adapter=TeamsAdapter(connector, handlers, fallback),
-            validator=validator,
-            tenant_id=settings.tenant_id,
-            service_hosts=service_hosts,
-            fallback=fallback,
-        )
+        endpoint = _endpoint(settings, connector, handlers, validator, service_hosts)
         health = Health(store=store, tokens=tokens, scope=bot_scope, validator=validator)
 
         remediation.take_charge()
@@ -212,6 +146,149 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         watching = asyncio.create_task(replica.watch(lost.set))
         closing.callback(watching.cancel)
         yield Service(address, lost)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the remediation and the handlers are both built from."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    access: Access
+    presenter: Presenter
+    sender: Sender
+    graph: GraphClient
+    exchange: ExchangeClient
+    investigation: Investigation
+
+
+def _tokens(settings: Settings) -> Tokens:
+    from services.clients.tokens import Tokens
+
+    return Tokens(
+        tenant_id=settings.tenant_id,
+        app_id=settings.app_id,
+        login_url=settings.login_url,
+        app_type=settings.app_type.value,
+        secret=settings.app_secret,
+        certificate_path=settings.app_certificate_path,
+        ca_bundle=settings.ca_bundle,
+    )
+
+
+def _remediation(parts: Parts) -> Remediation:
+    """The job, with everything that it works with."""
+    from services.containment import Containment, propose
+    from services.investigation.verdict import decide
+    from services.prevention import Prevention
+    from services.remediation import Remediation, Timing, Tools
+
+    settings = parts.settings
+    return Remediation(
+        Tools(
+            store=parts.store,
+            clock=parts.clock,
+            notifier=parts.presenter,
+            access=parts.access,
+            directory=parts.graph,
+            exchange=parts.exchange,
+            investigation=parts.investigation,
+            decide=decide,
+            propose=propose,
+            containment=Containment(parts.graph, parts.exchange, parts.clock, asyncio.sleep),
+            prevention=Prevention(parts.graph, parts.exchange),
+            timing=Timing(
+                approval_wait=timedelta(minutes=settings.approval_timeout_minutes),
+                verify_interval_s=settings.verify_interval_seconds,
+                verify_timeout_s=settings.verify_timeout_seconds,
+                reading_wait_s=settings.reading_wait_seconds,
+            ),
+        )
+    )
+
+
+def _handlers(parts: Parts, remediation: Remediation, connector: Connector) -> tuple[Handlers, CheckCards]:
+    """What people type and press, and what answers; the cards of checks have tasks of their own to be closed."""
+    from bot.checks import CheckCards
+    from bot.handlers import Handlers
+    from services.access_passes import AccessPasses
+    from services.approvals import Approvals
+    from services.casework import Casework
+    from services.checking import Checks
+    from services.clients.exchange import ExchangeClient
+    from services.clients.graph import GraphClient
+    from services.containment.dry_run import DryRun
+    from services.investigation.verdict import decide
+
+    settings = parts.settings
+    approvals = Approvals(parts.store, parts.access, parts.clock)
+    casework = Casework(
+        store=parts.store,
+        clock=parts.clock,
+        access=parts.access,
+        approvals=approvals,
+        remediation=remediation,
+        notifier=parts.presenter,
+        directory=parts.graph,
+        senders=parts.exchange,
+        tenant_id=settings.tenant_id,
+    )
+    checks = Checks(
+        store=parts.store,
+        clock=parts.clock,
+        readers=casework,
+        directory=parts.graph,
+        exchange=parts.exchange,
+        investigation=parts.investigation,
+        decide=decide,
+        tenant_id=settings.tenant_id,
+    )
+    check_cards = CheckCards(connector, checks)
+    handlers = Handlers(
+        casework=casework,
+        approvals=approvals,
+        checks=checks,
+        passes=AccessPasses(parts.store, parts.access, parts.graph),
+        dry_run=DryRun(
+            parts.sender.send,
+            lambda send: GraphClient(send, settings.graph_url),
+            lambda send: ExchangeClient(send, settings.exchange_url, settings.tenant_id),
+            parts.clock,
+        ),
+        presenter=parts.presenter,
+        check_cards=check_cards,
+        store=parts.store,
+        clock=parts.clock,
+        language=settings.language,
+    )
+    return handlers, check_cards
+
+
+def _endpoint(
+    settings: Settings,
+    connector: Connector,
+    handlers: Handlers,
+    validator: BotTokenValidator,
+    service_hosts: ServiceHosts,
+) -> MessagesEndpoint:
+    """The door for what Teams sends; whoever waits too long for an answer is told that the work goes on."""
+    from bot.adapter import TeamsAdapter, invoke_card
+    from bot.endpoint import MessagesEndpoint
+    from bot.replies import still_working
+    from cards.language import best_language
+    from cards.render import render
+
+    def fallback(incoming: Any) -> dict[str, Any]:
+        return invoke_card(render(still_working(), best_language(incoming.locale, settings.language)).card)
+
+    return MessagesEndpoint(
+        adapter=TeamsAdapter(connector, handlers, fallback),
+        validator=validator,
+        tenant_id=settings.tenant_id,
+        service_hosts=service_hosts,
+        fallback=fallback,
+    )
 
 
 @asynccontextmanager
@@ -365,21 +442,12 @@ async def examine(settings: Settings) -> Any:
     from services.clients.exchange import ExchangeClient
     from services.clients.graph import GraphClient
     from services.clients.http import Limits, Sender
-    from services.clients.tokens import Tokens
     from services.clients.trust import open_session
     from services.clock import SystemClock
     from services.doctor import Doctor
 
     clock = SystemClock()
-    tokens = Tokens(
-        tenant_id=settings.tenant_id,
-        app_id=settings.app_id,
-        login_url=settings.login_url,
-        app_type=settings.app_type.value,
-        secret=settings.app_secret,
-        certificate_path=settings.app_certificate_path,
-        ca_bundle=settings.ca_bundle,
-    )
+    tokens = _tokens(settings)
     async with open_session(settings.ca_bundle) as session:
         sender = Sender(session, tokens, clock, limits=Limits(max_wait_s=5, max_tries=2))
         examination = Doctor(
@@ -484,7 +552,7 @@ def verify_audit() -> None:
     from services.audit import verify
 
     async def read(store: Any) -> tuple[Any, Any]:
-        return await store.audit_entries(), await store.audit_head()
+        return await store.audit_trail()
 
     entries, head = asyncio.run(_with_store(read))
     try:

@@ -64,10 +64,15 @@ class Database:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads, and so never waits for a writer."""
+    async def reading(self, *, at_one_moment: bool = False) -> AsyncIterator[AsyncConnection]:
+        """
+        A transaction that only reads, and so never waits for a writer. With `at_one_moment` several reads in it see the
+        same state, whatever is written meanwhile; on SQLite they always do.
+        """
         async with self._connected() as connection:
             await connection.execution_options(reads_only=True)
+            if at_one_moment and self._engine.dialect.name != "sqlite":
+                await connection.execution_options(isolation_level="REPEATABLE READ")
             async with connection.begin():
                 yield connection
 

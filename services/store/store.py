@@ -172,11 +172,16 @@ class Store:
         async with self._database.reading() as connection:
             return [AuditEntry.model_validate(row._asdict()) for row in await connection.execute(query)]
 
-    async def audit_head(self) -> tuple[int, str] | None:
-        """Number and hash of the last entry as kept apart from the trail; None while there is none."""
-        async with self._database.reading() as connection:
-            row = (await connection.execute(sa.select(tables.audit_head))).first()
-            return (row.seq, row.hash) if row else None
+    async def audit_trail(self) -> tuple[list[AuditEntry], tuple[int, str] | None]:
+        """
+        All entries in order, and number and hash of the last one as kept apart from them (None while there is none), of
+        one moment: read one after the other they would not fit while somebody writes.
+        """
+        query = sa.select(tables.audit).order_by(tables.audit.c.seq)
+        async with self._database.reading(at_one_moment=True) as connection:
+            entries = [AuditEntry.model_validate(row._asdict()) for row in await connection.execute(query)]
+            head = (await connection.execute(sa.select(tables.audit_head))).first()
+            return entries, (head.seq, head.hash) if head else None
 
     async def _append(self, connection: AsyncConnection, entries: Sequence[NewEntry]) -> None:
         if not entries:

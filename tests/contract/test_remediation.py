@@ -7,7 +7,7 @@ Each test drives by orders and looks at the case, at what was asked of Microsoft
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +27,7 @@ from services.cases import (
     Case,
     CaseState,
     PreventionState,
+    plan_hash,
 )
 from services.casework import QUICK_CHECK_S, CancelCase, Casework, ChooseAccount, OpenCase, TickItems
 from services.clients.exchange_models import BlockedConnector, BlockedSender
@@ -42,7 +43,7 @@ from services.errors import (
 )
 from services.remediation import Remediation, Timing, Tools
 from services.store import Store
-from tests.fakes import tools
+from tests.fakes import given, tools
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, SAM, TENANT, FakeDirectory, actor, person
 
@@ -66,10 +67,14 @@ class World:
 
     async def case_in(self, case_id: str, *states: CaseState) -> Case:
         """The case once it is in one of these states."""
+        return await self.until(case_id, lambda case: case.state in states)
+
+    async def until(self, case_id: str, holds: Callable[[Case], object]) -> Case:
+        """The case once this holds for it."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 case = await self.store.case(case_id)
-                if case.state in states:
+                if holds(case):
                     return case
                 await asyncio.sleep(0.01)
 
@@ -166,7 +171,7 @@ async def test_the_whole_job_from_the_request_to_the_proof(world: World) -> None
     assert {ActionState.PROVEN} == {action.state for action in done.actions}
     tags = await world.tags(case.case_id)
     assert tags.index(Tag.APPROVAL_GRANTED) < tags.index(Tag.ACTION_PROVEN) < tags.index(Tag.UNBLOCK_VERIFIED)
-    assert verify(await world.store.audit_entries(), await world.store.audit_head()) == len(tags)
+    assert verify(*await world.store.audit_trail()) == len(tags)
 
 
 async def test_the_prompt_goes_to_those_who_may_answer_it(world: World) -> None:
@@ -717,7 +722,8 @@ async def test_two_runs_of_one_step_send_one_unblock(world: World, monkeypatch) 
     monkeypatch.setattr(world.remediation, "_remove_entry", world.remediation._state)
     monkeypatch.setattr(world.remediation, "_look_for_entry", world.remediation._state)
     (prompt,) = (await world.store.case(case.case_id)).approvals
-    granted = prompt.model_copy(update={"state": ApprovalState.GRANTED, "decided_by": actor(MEGAN)})
+    agreed = {"approved": tuple(a.action_id for a in given.PLAN), "approved_hash": plan_hash(given.PLAN)}
+    granted = prompt.model_copy(update={"state": ApprovalState.GRANTED, "decided_by": actor(MEGAN), **agreed})
     await world.store.change_case(
         case.case_id,
         lambda case: (case.with_approval(granted).model_copy(update={"state": CaseState.UNBLOCKING}), []),

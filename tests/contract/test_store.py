@@ -86,7 +86,7 @@ async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
 
     case = await store.case("C1")
     assert (20, 21) == (len(case.findings), case.version)
-    assert 20 == verify(await store.audit_entries(), await store.audit_head())
+    assert 20 == verify(*await store.audit_trail())
 
 
 async def test_an_account_has_one_open_case(store: Store) -> None:
@@ -129,6 +129,23 @@ async def test_an_unknown_case_is_said_to_be_unknown(store: Store) -> None:
         await store.change_case("NOPE", lambda case: (case, []))
 
 
+async def test_the_trail_is_read_at_one_moment(store: Store) -> None:
+    """
+    It can be verified while the bot writes: entries and head are always of the same moment.
+    """
+
+    async def write() -> None:
+        for number in range(30):
+            await store.record(note(Tag.CLICK_REFUSED, None, actor(MEGAN), n=number))
+
+    writing = asyncio.create_task(write())
+    while not writing.done():
+        verify(*await store.audit_trail())
+    await writing
+
+    assert 30 == verify(*await store.audit_trail())
+
+
 @pytest.mark.parametrize(
     "tamper",
     [
@@ -145,7 +162,7 @@ async def test_any_change_of_the_audit_trail_is_found(store: Store, database_url
     Whoever edits the trail in the database is found out.
     """
     await store.record(*(note(Tag.CLICK_REFUSED, None, actor(MEGAN), n=number) for number in range(3)))
-    assert 3 == verify(await store.audit_entries(), await store.audit_head())
+    assert 3 == verify(*await store.audit_trail())
 
     database = Database(database_url)
     async with database.writing() as connection:
@@ -153,7 +170,7 @@ async def test_any_change_of_the_audit_trail_is_found(store: Store, database_url
     await database.close()
 
     with pytest.raises(AuditBroken):
-        verify(await store.audit_entries(), await store.audit_head())
+        verify(*await store.audit_trail())
 
 
 async def test_conversations_are_replaced_and_found_by_person(store: Store) -> None:

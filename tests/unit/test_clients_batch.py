@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.clients.batch import Batches, parse_batch
@@ -318,7 +318,6 @@ BODIES = st.recursive(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(BODIES)
 def test_no_body_breaks_a_batch(data):
     """

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.clients import exchange
@@ -543,7 +543,6 @@ PARSERS = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(ROWS)
 def test_no_row_breaks_a_parser(row):
     """
@@ -556,7 +555,6 @@ def test_no_row_breaks_a_parser(row):
             assert isinstance(exc, BrokenAnswer)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(ROWS | LEAF | st.lists(ROWS, max_size=2))
 def test_no_body_breaks_a_page(body):
     """
@@ -568,7 +566,6 @@ def test_no_body_breaks_a_page(body):
         assert isinstance(exc, (BrokenAnswer, Rejected))
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text())
 def test_no_text_breaks_the_small_readers(text):
     """

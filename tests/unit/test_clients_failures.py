@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.clients.failures import Refusal, failure_of
@@ -148,7 +148,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(
     st.integers(300, 599), JSON | st.binary(max_size=30), st.sampled_from(["graph", "exchange"]), st.text(max_size=9)
 )

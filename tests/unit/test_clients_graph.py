@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -114,7 +114,6 @@ def test_a_step_in_a_path_is_no_id(name):
         graph.build_get_user(PLACE, name)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(min_size=1, max_size=40))
 def test_no_text_breaks_out_of_a_filter(text):
     """
@@ -125,7 +124,6 @@ def test_no_text_breaks_out_of_a_filter(text):
     assert "'" not in quoted[1:-1].replace("''", "")
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.text(min_size=1, max_size=40))
 def test_any_text_can_be_asked_for(text):
     """
@@ -569,7 +567,6 @@ READERS = [
 ]  # fmt: skip
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(OBJECTS)
 def test_no_object_breaks_a_parser(data):
     """
@@ -582,7 +579,6 @@ def test_no_object_breaks_a_parser(data):
             assert isinstance(exc, BrokenAnswer)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(OBJECTS | LEAF | st.lists(OBJECTS, max_size=3))
 def test_no_body_breaks_a_reader(data):
     """
