@@ -52,7 +52,10 @@ class CheckCards:
         editing = asyncio.create_task(card.edit_for_ever())
         try:
             await self._checks.check_account(order, subject, card.changed)
-            await card.settled()
+            settled = asyncio.ensure_future(card.settled())
+            await asyncio.wait({settled, editing}, return_when=asyncio.FIRST_COMPLETED)
+            if settled.cancel():  # the editing ended first, which it only does by a fault
+                await editing
         except Exception as error:  # the outermost loop: the card says what to do when it stops moving
             log.exception("check_failed", upn=subject.upn, error=type(error).__name__)
         finally:

@@ -407,10 +407,10 @@ def _listed(incoming: Incoming, name: str) -> tuple[str, ...]:
 
 
 def _exactly(call: PlannedCall) -> tuple[str, ...]:
-    """What goes over the wire, letter by letter."""
+    """What goes over the wire, letter by letter; a cmdlet with its parameters says all that its body would."""
     if not call.method:
         return ()
-    body = (json.dumps(call.body),) if call.body is not None else ()
+    body = (json.dumps(call.body),) if call.body is not None and not call.is_cmdlet else ()
     return (f"{call.method} {call.address}", *body)
 
 

@@ -35,25 +35,22 @@ def current_card(case: Case, copy: CardCopy | None) -> View:
 
 def no_case_yet(query: str, identified: Identified) -> View:
     if identified.candidates:
-        names = [candidate.upn for candidate in identified.candidates]
-        return compose.notice(
-            Tone.NEUTRAL, say("notice.which_one", query=query), (say("notice.candidates", upns=names),)
-        )
+        return _which_one(query, identified, "notice.candidates")
     if identified.refusal is not None:
         return compose.notice(Tone.NEUTRAL, say("notice.no_case", query=query), (identified.refusal,))
     hint: Text = say("notice.no_case_hint", command=f"unblock {query}")
     return compose.notice(Tone.NEUTRAL, say("notice.no_case", query=query), (hint,))
 
 
+def _which_one(query: str, identified: Identified, hint: str) -> View:
+    names = [candidate.upn for candidate in identified.candidates]
+    return compose.notice(Tone.NEUTRAL, say("notice.which_one", query=query), (say(hint, upns=names),))
+
+
 def nobody_to_check(query: str, identified: Identified) -> View:
     """Several accounts fit, or none does."""
     if identified.candidates:
-        names = [candidate.upn for candidate in identified.candidates]
-        return compose.notice(
-            Tone.NEUTRAL,
-            say("notice.which_one", query=query),
-            (say("notice.check_which", query=query, upns=names),),
-        )
+        return _which_one(query, identified, "notice.check_which")
     refusal = identified.refusal or say("outcome.nobody", query=query)
     return compose.notice(Tone.NEUTRAL, say("notice.which_one_none", query=query), (refusal,))
 

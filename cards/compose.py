@@ -820,8 +820,17 @@ def dry_run(case: Case, calls: Sequence[tuple[str, tuple[str, ...], Text | None]
         headline=say("dry_run.headline", who=_who(case)),
         tone=Tone.NEUTRAL,
         intro=say("dry_run.intro" if calls else "dry_run.nothing", case=case.case_id),
-        calls=tuple(Call(_action_label(named[action_id]), exact, note) for action_id, exact, note in calls),
+        calls=tuple(
+            Call(_action_label(named[action_id]), exact, note or _if_ticked(named[action_id]))
+            for action_id, exact, note in calls
+        ),
     )
+
+
+def _if_ticked(action: Action) -> Text | None:
+    """A proposal that is out of the plan unless somebody ticks it."""
+    open_to_choice = action.state is ActionState.PROPOSED and not action.ticked
+    return say("dry_run.only_if_ticked") if open_to_choice else None
 
 
 # --- the small cards -------------------------------------------------------------------------------------------------

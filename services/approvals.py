@@ -191,9 +191,9 @@ def check_still_approved(case: Case, action_id: str | None = None) -> None:
     """
     granted = [a for a in case.approvals if a.purpose is ApprovalPurpose.REMEDIATION]
     last = next((a for a in reversed(granted) if a.state is ApprovalState.GRANTED), None)
-    if last is None or (last.approved_hash and plan_hash(case.actions_of(last.approved)) != last.approved_hash):
+    if last is None or plan_hash(case.actions_of(last.approved)) != last.approved_hash:
         raise PlanChanged(case_id=case.case_id)
-    if action_id is not None and last.approved and action_id not in last.approved:
+    if action_id is not None and action_id not in last.approved:
         raise PlanChanged(case_id=case.case_id)
 
 

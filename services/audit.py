@@ -54,6 +54,7 @@ class Tag(StrEnum):
     UNDO_STARTED = "undo:action:started"
     UNDO_PROVEN = "undo:action:proven"
     UNDO_FAILED = "undo:action:failed"
+    CHECK_ASKED = "requester:check:asked"
     CHECK_MADE = "requester:account:checked"
     ACCESS_PASS_ASKED = "approver:access_pass:asked"
     ACCESS_PASS_ISSUED = "approver:access_pass:issued"

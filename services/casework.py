@@ -195,10 +195,14 @@ class Casework:
         """
         Ask the on-call to put back what the containment of a finished case has changed. A question that is open stays.
 
-        Raises NotAllowed, WrongState while the case is open, NothingToUndo, CaseNotFound.
+        Raises NotAllowed, WrongState while the case or a newer one of the account is open, NothingToUndo, CaseNotFound.
         """
         await self._only_requesters(order.by)
-        _not_the_subject(order.by, await self._store.case(order.case_id))
+        asked = await self._store.case(order.case_id)
+        _not_the_subject(order.by, asked)
+        newer = await self._store.open_case_of(asked.tenant_id, asked.subject.user_oid) if asked.subject else None
+        if newer is not None:
+            raise WrongState(case_id=newer.case_id, state=newer.state.value)
 
         def ask(case: Case) -> tuple[Case, list[NewEntry]]:
             if case.is_open:

@@ -100,6 +100,8 @@ class Checks:
             reading_since=now,
             subject=subject,
         )
+        about = {"user_oid": subject.user_oid, "upn": subject.upn}
+        await self._store.record(note(Tag.CHECK_ASKED, None, order.by, **about))
         await on_change(checked)
         checked = checked.model_copy(update={"block": await block_of(subject, self._directory, self._exchange)})
 
@@ -116,8 +118,7 @@ class Checks:
                 Tag.CHECK_MADE,
                 None,
                 order.by,
-                user_oid=subject.user_oid,
-                upn=subject.upn,
+                **about,
                 label=verdict.label.value,
                 score=verdict.score,
                 completeness=verdict.completeness,

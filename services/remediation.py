@@ -229,7 +229,11 @@ class Remediation:
         Read every signal of the case, however long it takes. The cards follow each finding; the job is told of the end,
         and of a question that has to be put anew.
         """
-        await self._step("read_signals", self._read_signals, case_id)
+        try:
+            await self._step("read_signals", self._read_signals, case_id)
+        except Exception as error:  # the outermost loop: what was not read must not be promised for ever
+            log.exception("reading_failed", case_id=case_id, error=type(error).__name__)
+            await self._step("end_reading", self._end_reading, case_id)
         await self.tell(case_id)
 
     async def put_back(self, case_id: str, prompt_id: str) -> None:
@@ -238,10 +242,7 @@ class Remediation:
             await self._put_back(case_id, prompt_id)
         except Exception as error:  # the outermost loop: a question whose answer nobody hears must not stay open
             log.exception("undo_failed", case_id=case_id, error=type(error).__name__)
-            await self._step("undo_given_up", self._change_quietly, case_id, prompt_id)
-
-    async def _change_quietly(self, case_id: str, prompt_id: str) -> None:
-        await self._change(case_id, lambda case: self._expire_prompt(case, prompt_id))
+            await self._step("give_up_undo", self._give_up_undo, case_id)
 
     async def _put_back(self, case_id: str, prompt_id: str) -> None:
         await self._step("post_undo", self._post_prompt, case_id)
@@ -443,6 +444,9 @@ class Remediation:
                 await self.tell(case_id)
 
         await self._tools.investigation.run(case, keep)
+        await self._end_reading(case_id)
+
+    async def _end_reading(self, case_id: str) -> None:
         await self._change(case_id, lambda case: self._judge.end_reading(case, self._now()))
 
     async def _conclude(self, case_id: str) -> str:
@@ -502,11 +506,19 @@ class Remediation:
             return case.with_action(running), [note(Tag.UNDO_STARTED, case_id, None, action=action_id)]
 
         case = await self._change(case_id, begin)
-        action = await self._tools.containment.undo(case, _action(case, action_id))
+        action = await self._undone(case, _action(case, action_id))
         tag = Tag.UNDO_PROVEN if action.undo_state is ActionState.PROVEN else Tag.UNDO_FAILED
         entry = note(tag, case_id, None, action=action_id, outcome=_key(action.undo_outcome))
         await self._change(case_id, lambda case: (case.with_action(action), [entry]))
         return action.undo_state
+
+    async def _undone(self, case: Case, action: Action) -> Action:
+        """Not while a newer case is at work on the account: it counts on what this would take back."""
+        assert case.subject is not None, "what was changed was changed for an account"
+        newer = await self._store.open_case_of(case.tenant_id, case.subject.user_oid)
+        if newer is not None:
+            return _not_put_back(action, say("undo.failed.newer_case", case=newer.case_id))
+        return await self._tools.containment.undo(case, action)
 
     async def _look(self, case_id: str, state: str, looks: int) -> tuple[str, float]:
         """The state of the case, moved on when its time is up; and for how long it may still wait, in seconds."""
@@ -713,6 +725,16 @@ class Remediation:
 
         await self._change(case_id, move)
 
+    async def _give_up_undo(self, case_id: str) -> None:
+        def settle(case: Case) -> tuple[Case, list[NewEntry]]:
+            case = settled_without_decision(case, ApprovalState.CANCELLED, self._now())
+            begun = [action for action in case.actions if action.undo_state is ActionState.RUNNING]
+            for action in begun:
+                case = case.with_action(_not_put_back(action, say("undo.failed.stopped")))
+            return case, [note(Tag.UNDO_FAILED, case_id, None, action=a.action_id) for a in begun]
+
+        await self._change(case_id, settle)
+
     async def _state(self, case_id: str) -> str:
         return (await self._store.case(case_id)).state
 
@@ -772,6 +794,10 @@ _ACTION_TAGS = {
     ActionState.PROPOSED: Tag.ACTION_WAITS,
     ActionState.SKIPPED: Tag.ACTION_SKIPPED,
 }
+
+
+def _not_put_back(action: Action, why: Text) -> Action:
+    return action.model_copy(update={"undo_state": ActionState.FAILED, "undo_outcome": why})
 
 
 def _is_unasked(prompt: Approval | None) -> bool:

@@ -33,6 +33,11 @@ class PlannedCall(Value):
     body: dict[str, Any] | None = None
     note: Text | None = None
 
+    @property
+    def is_cmdlet(self) -> bool:
+        """Whether it goes to Exchange, so that the address holds what the body holds."""
+        return self.body is not None and "CmdletInput" in self.body
+
 
 class Mailboxes(MailboxChanges, RestrictedList, Protocol):
     """What is asked of Exchange, the unblock included; fulfilled by `ExchangeClient`."""

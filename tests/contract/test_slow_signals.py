@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from services.audit import Tag, verify
 from services.cases import Action, ActionKind, ActionState, ApprovalState, Case, CaseState, Finding, SignalState, say
+from services.judging import Judge
 from services.store import Store
-from tests.contract.test_remediation import PATIENCE_S, World, built
+from tests.contract.test_remediation import World, built
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 
@@ -26,6 +28,7 @@ class SlowInvestigation:
 
     def __init__(self) -> None:
         self.answers = asyncio.Event()
+        self.fault: Exception | None = None
 
     async def run(self, case: Case, on_finding) -> tuple[Finding, ...]:
         known = {finding.signal_id for finding in case.findings}
@@ -34,6 +37,8 @@ class SlowInvestigation:
         if "sign_ins" not in known:
             await on_finding(quick)
         await self.answers.wait()
+        if self.fault is not None:
+            raise self.fault
         if "inbox_rules" not in known:
             await on_finding(slow)
         return (quick, slow)
@@ -56,7 +61,7 @@ async def asked_without_the_slow_one(world: World) -> Case:
     """A case whose question is there although one source has not answered."""
     case = await world.ask()
     await world.case_in(case.case_id, CaseState.INVESTIGATING)
-    await _until(world, case.case_id, lambda case: len(case.findings) == 1)
+    await world.until(case.case_id, lambda case: len(case.findings) == 1)
     world.clock.advance(seconds=13)
     await world.remediation.tell(case.case_id)
     return await world.case_in(case.case_id, CaseState.AWAITING_APPROVAL)
@@ -70,7 +75,7 @@ async def test_a_slow_source_does_not_hold_the_question(world: World) -> None:
 
     assert ["sign_ins"] == [finding.signal_id for finding in case.findings]
     assert case.reading_ended_at is None
-    await _until(world, case.case_id, lambda case: case.pending_approval.posted_at is not None)
+    await world.until(case.case_id, lambda case: case.pending_approval.posted_at is not None)
 
 
 async def test_what_changes_the_plan_withdraws_the_question_and_asks_anew(world: World) -> None:
@@ -81,7 +86,7 @@ async def test_what_changes_the_plan_withdraws_the_question_and_asks_anew(world:
     first = case.pending_approval
 
     world.investigation.answers.set()
-    case = await _until(world, case.case_id, lambda case: len(case.approvals) == 2 and case.approvals[1].posted_at)
+    case = await world.until(case.case_id, lambda case: len(case.approvals) == 2 and case.approvals[1].posted_at)
 
     assert ApprovalState.SUPERSEDED is case.approvals[0].state
     assert first.plan_hash != case.pending_approval.plan_hash
@@ -94,7 +99,7 @@ async def test_what_is_found_after_the_approval_is_asked_about_before_the_unbloc
     The containment that was approved goes through; the unblock waits for the answer about the rest.
     """
     case = await asked_without_the_slow_one(world)
-    await _until(world, case.case_id, lambda case: case.pending_approval.posted_at is not None)
+    await world.until(case.case_id, lambda case: case.pending_approval.posted_at is not None)
     world.containment.waits_for = world.investigation.answers
     await world.decide(case.pending_approval)
     await world.case_in(case.case_id, CaseState.CONTAINING)
@@ -109,7 +114,21 @@ async def test_what_is_found_after_the_approval_is_asked_about_before_the_unbloc
     case = await world.case_in(case.case_id, CaseState.UNBLOCKED)
     assert ["revoke_sessions", "reset_password", LATE_RULE.action_id] == world.containment.carried_out
     assert Tag.APPROVAL_GRANTED in await world.tags(case.case_id)
-    verify(await world.store.audit_entries(), await world.store.audit_head())
+    verify(*await world.store.audit_trail())
+
+
+async def test_a_reading_that_breaks_off_promises_nothing_more(world: World) -> None:
+    """
+    A fault of ours ends it: the question is asked with what there is, and nothing stays "still being read".
+    """
+    world.investigation.fault = ZeroDivisionError()
+    world.investigation.answers.set()
+    case = await world.ask()
+
+    case = await world.case_in(case.case_id, CaseState.AWAITING_APPROVAL)
+
+    assert case.reading_ended_at is not None
+    assert () == case.verdict.pending
 
 
 async def test_a_finding_that_changes_nothing_leaves_the_question_open(world: World, monkeypatch) -> None:
@@ -120,22 +139,11 @@ async def test_a_finding_that_changes_nothing_leaves_the_question_open(world: Wo
     case = await asked_without_the_slow_one(world)
 
     world.investigation.answers.set()
-    case = await _until(world, case.case_id, lambda case: case.reading_ended_at is not None)
+    case = await world.until(case.case_id, lambda case: case.reading_ended_at is not None)
 
     assert 1 == len(case.approvals)
     assert 2 == len(case.findings)
 
 
-def _with_fixed_plan(world: World):
-    from dataclasses import replace
-
+def _with_fixed_plan(world: World) -> Judge:
     return replace(world.remediation._judge, propose=lambda case: given.PLAN)
-
-
-async def _until(world: World, case_id: str, holds) -> Case:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            case = await world.store.case(case_id)
-            if holds(case):
-                return case
-            await asyncio.sleep(0.01)

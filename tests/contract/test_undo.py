@@ -56,7 +56,7 @@ async def unblocked(world: World, ticked: tuple[str, ...] | None = None) -> Case
 async def asked_to_undo(world: World) -> Case:
     case = await unblocked(world)
     await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
-    return await _until(world, case.case_id, lambda case: len(world.notifier.prompts) == 2)
+    return await world.until(case.case_id, lambda case: len(world.notifier.prompts) == 2)
 
 
 async def test_what_is_not_ticked_is_not_done_and_locks_nothing(world: World) -> None:
@@ -102,7 +102,7 @@ async def test_a_plan_that_was_tampered_with_does_not_run(world: World) -> None:
     case = await world.asked()
     world.containment.waits_for = asyncio.Event()
     await world.decide(case.pending_approval)
-    await _until(world, case.case_id, lambda case: bool(world.containment.carried_out))
+    await world.until(case.case_id, lambda case: bool(world.containment.carried_out))
     other = RULE.model_copy(update={"target": {"identity": "of somebody else"}})
     await world.store.change_case(case.case_id, lambda case: (case.with_action(other), []))
 
@@ -122,7 +122,7 @@ async def test_what_was_changed_is_put_back_with_approval(world: World) -> None:
     assert (ApprovalPurpose.UNDO, ("disable_rule:1",)) == (prompt.purpose, prompt.about)
 
     await world.decide(prompt)
-    case = await _until(world, case.case_id, lambda case: case.actions[3].undo_state is ActionState.PROVEN)
+    case = await world.until(case.case_id, lambda case: case.actions[3].undo_state is ActionState.PROVEN)
 
     assert ["disable_rule:1"] == world.containment.undone
     assert CaseState.UNBLOCKED is case.state
@@ -163,11 +163,46 @@ async def test_an_expired_question_can_be_asked_again(world: World) -> None:
     case = await asked_to_undo(world)
     world.clock.advance(seconds=UNDO_TIMEOUT.total_seconds() + 1)
 
-    again = await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+    await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+    again = await world.until(
+        case.case_id, lambda case: case.pending_approval and case.pending_approval.posted_at is not None
+    )
 
     assert case.pending_approval.prompt_id != again.pending_approval.prompt_id
     states = [a.state for a in again.approvals if a.purpose is ApprovalPurpose.UNDO]
     assert [ApprovalState.EXPIRED, ApprovalState.PENDING] == states
+
+
+async def test_an_undo_that_breaks_off_says_so_and_can_be_asked_for_again(world: World) -> None:
+    """
+    What it had begun is not known to be put back, and nothing stays under way for ever.
+    """
+    case = await asked_to_undo(world)
+    world.containment.undo_fault = ZeroDivisionError()
+    await world.decide(case.pending_approval)
+    case = await world.until(case.case_id, lambda case: case.actions[3].undo_state is ActionState.FAILED)
+
+    assert "undo.failed.stopped" == case.actions[3].undo_outcome.key
+    await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+    await world.until(case.case_id, lambda case: case.pending_approval and case.pending_approval.posted_at)
+
+
+async def test_nothing_is_put_back_while_a_newer_case_is_at_work(world: World) -> None:
+    """
+    The newer one counts on what the older one has changed: not asked, and if asked before, not done.
+    """
+    case = await asked_to_undo(world)
+    world.exchange.removed.clear()
+    newer = await world.ask()
+    await world.case_in(newer.case_id, CaseState.AWAITING_APPROVAL)
+
+    await world.decide(case.pending_approval)
+    case = await world.until(case.case_id, lambda case: case.actions[3].undo_state is ActionState.FAILED)
+    with pytest.raises(WrongState):
+        await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+
+    assert "undo.failed.newer_case" == case.actions[3].undo_outcome.key
+    assert [] == world.containment.undone
 
 
 async def test_after_an_undo_there_is_no_way_in_for_the_owner(world: World) -> None:
@@ -178,7 +213,7 @@ async def test_after_an_undo_there_is_no_way_in_for_the_owner(world: World) -> N
     assert case.is_secured
 
     await world.decide(case.pending_approval)
-    case = await _until(world, case.case_id, lambda case: case.actions[3].undo_state is ActionState.PROVEN)
+    case = await world.until(case.case_id, lambda case: case.actions[3].undo_state is ActionState.PROVEN)
 
     assert not case.is_secured
 
@@ -190,7 +225,7 @@ async def test_an_undo_that_reaches_nobody_leaves_the_ending_as_it_is(world: Wor
     case = await unblocked(world)
     world.notifier.reachable = False
     await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
-    case = await _until(world, case.case_id, lambda case: case.approvals[-1].posted_at is not None)
+    case = await world.until(case.case_id, lambda case: case.approvals[-1].posted_at is not None)
 
     assert "outcome.unblocked" == case.outcome.key
     assert Tag.PROMPT_UNDELIVERED in await world.tags(case.case_id)
@@ -207,7 +242,7 @@ async def test_a_cancelled_case_is_not_changed_any_more(world: World) -> None:
     world.containment.waits_for = asyncio.Event()
     done = len(world.containment.carried_out)
     await world.remediation.tell(case.case_id)
-    await _until(world, case.case_id, lambda case: len(world.containment.carried_out) == done + 1)
+    await world.until(case.case_id, lambda case: len(world.containment.carried_out) == done + 1)
 
     await world.casework.cancel_case(CancelCase(actor(ALEX), case.case_id))
     world.containment.waits_for.set()
@@ -226,7 +261,10 @@ async def test_a_refused_undo_changes_nothing(world: World) -> None:
     case = await asked_to_undo(world)
 
     await world.decide(case.pending_approval, OLGA, granted=False, reason="The attacker made that rule")
-    case = await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+    await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+    case = await world.until(
+        case.case_id, lambda case: case.pending_approval and case.pending_approval.posted_at is not None
+    )
 
     assert [] == world.containment.undone
     states = [a.state for a in case.approvals if a.purpose is ApprovalPurpose.UNDO]
@@ -242,7 +280,7 @@ async def test_nobody_answers_and_the_question_ends(world: World) -> None:
 
     world.clock.advance(seconds=UNDO_TIMEOUT.total_seconds() + 1)
     await world.remediation.tell_undo(case.case_id, prompt.prompt_id)
-    case = await _until(world, case.case_id, lambda case: case.pending_approval is None)
+    case = await world.until(case.case_id, lambda case: case.pending_approval is None)
 
     assert ApprovalState.EXPIRED is case.approvals[-1].state
     assert [] == world.containment.undone
@@ -274,12 +312,3 @@ async def test_there_must_be_something_to_put_back(world: World) -> None:
 
     with pytest.raises(NothingToUndo):
         await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
-
-
-async def _until(world: World, case_id: str, holds) -> Case:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            case = await world.store.case(case_id)
-            if holds(case):
-                return case
-            await asyncio.sleep(0.01)

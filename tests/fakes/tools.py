@@ -95,6 +95,7 @@ class FakeContainment:
     def __init__(self) -> None:
         self.carried_out: list[str] = []
         self.undone: list[str] = []
+        self.undo_fault: Exception | None = None
         #: Nothing is done before this is set.
         self.waits_for: asyncio.Event | None = None
         self.ends: dict[str, list[ActionState]] = {}
@@ -109,6 +110,8 @@ class FakeContainment:
         return action.model_copy(update={"state": state, "outcome": say("action.x"), "before": before})
 
     async def undo(self, case: Case, action: Action) -> Action:
+        if self.undo_fault is not None:
+            raise self.undo_fault
         self.undone.append(action.action_id)
         return action.model_copy(update={"undo_state": ActionState.PROVEN, "undo_outcome": say("undo.x")})
 

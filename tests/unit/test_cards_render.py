@@ -116,7 +116,7 @@ def test_hostile_names_are_shown_as_text(name, language):
     assert "Pay now" in shown
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(min_size=1), st.text(), st.text(max_size=400))
 def test_no_name_breaks_a_card(name, rule, query):
     """Whatever people are called, the card is valid, harmless and has its buttons."""
