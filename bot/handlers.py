@@ -40,7 +40,7 @@ from cards.views import View
 from services.access_passes import AccessPasses, IssueAccessPass
 from services.approvals import Approvals, DecideApproval
 from services.audit import Tag, note
-from services.cases import ActionState, Actor, Case, say
+from services.cases import ActionState, Actor, Approval, ApprovalPurpose, Case, say
 from services.casework import (
     ALERTS_CONVERSATION,
     APPROVALS_CONVERSATION,
@@ -218,11 +218,16 @@ class Handlers:
     async def _rehearse(self, command: grammar.DryRun, incoming: Incoming, who: Actor, reply: Reply) -> View:
         return await self._dry_run_of(command.case_id, who)
 
-    async def _dry_run_of(self, case_id: str, who: Actor) -> View:
+    async def _dry_run_of(self, case_id: str, who: Actor, prompt: Approval | None = None) -> View:
+        """The calls of the plan, or of what an undo would put back."""
         case = await self._casework.case_for(who, case_id)
-        calls = await self._dry_run.calls(case, [a for a in case.actions if a.state is not ActionState.SKIPPED])
+        undo = prompt is not None and prompt.purpose is ApprovalPurpose.UNDO
+        if undo:
+            calls = await self._dry_run.undo_calls(case, case.actions_of(prompt.about)[::-1])
+        else:
+            calls = await self._dry_run.calls(case, [a for a in case.actions if a.state is not ActionState.SKIPPED])
         await self._store.record(note(Tag.DRY_RUN_SHOWN, case.case_id, who, calls=len(calls)))
-        return compose.dry_run(case, [(call.action_id, _exactly(call), call.note) for call in calls])
+        return compose.dry_run(case, [(call.action_id, _exactly(call), call.note) for call in calls], undo=undo)
 
     async def _undo(self, command: grammar.Undo, incoming: Incoming, who: Actor, reply: Reply) -> View:
         case = await self._casework.case_for(who, command.case_id)
@@ -314,7 +319,7 @@ class Handlers:
     async def _rehearse_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """The calls come in a message of their own: in place of the prompt they would take its buttons away."""
         case, prompt = await self._approvals.prompt_of(_field(incoming, "claim"))
-        view = await self._dry_run_of(case.case_id, who)
+        view = await self._dry_run_of(case.case_id, who, prompt)
         shown = render(view, self._copy_language(incoming))
         await reply.send(shown.card, summary=shown.summary)
         return compose.approval_prompt(case, prompt)

@@ -651,7 +651,7 @@ def _unproven_text(action: Action) -> Text:
 def _answer(case: Case, approval: Approval) -> tuple[Text, ...]:
     """When and why it was answered, and what became of it."""
     lines = [say(f"approval_state.{approval.state.value}.note")]
-    if approval.decided_at:
+    if approval.decided_by and approval.decided_at:  # what time or news has settled, nobody has decided
         lines = [say("approval_prompt.decided", by=_decider(approval), at=approval.decided_at)]
     if approval.reason:
         lines.append(say("approval_prompt.reason_given", reason=approval.reason))
@@ -716,9 +716,11 @@ def _undo_form(case: Case, approval: Approval, claim: dict[str, str], deny: Butt
         error=say("tick.error"),
         several=True,
         selected=approval.about,
+        required=False,
     )
     put_back = Button("approve", say("button.undo"), {**claim, "boxes": "yes"}, style="positive", sends_inputs=True)
-    return Form((reason,), boxes, (put_back, replace(deny, sends_inputs=False)))
+    rehearse = Button("dry_run", say("button.dry_run"), {"case": case.case_id, **claim})
+    return Form((reason,), boxes, (put_back, deny, rehearse))
 
 
 def _undo_label(action: Action) -> Text:
@@ -813,15 +815,16 @@ def access_pass(case: Case, value: str, valid_until: datetime | None) -> AccessP
     )
 
 
-def dry_run(case: Case, calls: Sequence[tuple[str, tuple[str, ...], Text | None]]) -> DryRunView:
-    """Action id, the exact lines of its call, and a note where there is no call."""
+def dry_run(case: Case, calls: Sequence[tuple[str, tuple[str, ...], Text | None]], *, undo: bool = False) -> DryRunView:
+    """Action id, the exact lines of its call, and a note where there is no call; of the plan, or of an undo."""
     named = {action.action_id: action for action in case.actions}
+    label = _undo_label if undo else _action_label
     return DryRunView(
         headline=say("dry_run.headline", who=_who(case)),
         tone=Tone.NEUTRAL,
         intro=say("dry_run.intro" if calls else "dry_run.nothing", case=case.case_id),
         calls=tuple(
-            Call(_action_label(named[action_id]), exact, note or _if_ticked(named[action_id]))
+            Call(label(named[action_id]), exact, note or _if_ticked(named[action_id]))
             for action_id, exact, note in calls
         ),
     )

@@ -338,13 +338,6 @@ class PreventionItem(Value):
     ticked_at: datetime | None = None
 
 
-class TimelineEntry(Value):
-    """One line of the case's story."""
-
-    at: datetime
-    text: Text
-
-
 # --- the case --------------------------------------------------------------------------------------------------------
 
 

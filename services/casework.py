@@ -27,6 +27,7 @@ from services.cases import (
     Subject,
     say,
 )
+from services.containment import undo_plan
 from services.errors import BadInput, NotAllowed, NothingToUndo, StaleVersion, WrongState
 from services.identification import Identified, SenderList, SubjectDirectory, identify
 from services.judging import prompt_entry
@@ -213,7 +214,7 @@ class Casework:
             if pending is not None and pending.expires_at > self._clock.now():
                 return case, []
             case = settled_without_decision(case, ApprovalState.EXPIRED, self._clock.now())
-            undoable = tuple(action for action in case.actions if action.can_be_undone)
+            undoable = undo_plan(case)
             if not undoable:
                 raise NothingToUndo(case_id=case.case_id)
             prompt = new_undo(case, undoable, order.by, at=self._clock.now(), wait=UNDO_TIMEOUT)

@@ -102,7 +102,6 @@ from services.clients.graph_models import (
 )
 from services.clients.graph_tenant import (
     build_conditional_access,
-    build_organization,
     build_secure_score,
     build_secure_score_controls,
     build_security_defaults,
@@ -489,11 +488,6 @@ class GraphClient:
         """What was sent in up to ten days of the last ninety. Raises: PermissionMissing until the tenant is set up."""
         request = build_message_traces(self._place, sender_address, since, until, limit)
         return await self._list(request, parse_message_trace, limit=limit)
-
-    async def organization_name(self) -> str | None:
-        """How the tenant calls itself; None when it does not say."""
-        found = await self._list(build_organization(self._place), lambda data: leaf(to_text, data, "displayName"))
-        return found[0] if found else None
 
     # shared
 

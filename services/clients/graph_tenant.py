@@ -54,8 +54,3 @@ def parse_secure_score_control(data: Object) -> SecureScoreControl:
     """One control. Source: "List secureScoreControlProfiles", 2025."""
     states = [leaf(to_text, update, "state") for update in parts(data, "controlStateUpdates", "graph")]
     return read(SecureScoreControl, data, "graph", state=states[-1] if states else None)
-
-
-def build_organization(place: Place) -> Request:
-    query = {"$select": "id,displayName"}
-    return build(place, "GET", "/organization", query=query, permission="Organization.Read.All")

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from services.cases import Text, say
 from services.clients.graph_models import MessageTrace
+from services.investigation import bursts
 from services.investigation.evidence import TRACE_DAYS, TRACE_LIMIT, Evidence
 from services.investigation.records import plain_address
 from services.investigation.table import words
@@ -65,15 +66,7 @@ def gap(traces: Sequence[MessageTrace], evidence: Evidence) -> Text | None:
 
 def busiest_hour(sent: Sequence[SentMessage]) -> tuple[int, datetime | None]:
     """The most recipients within sixty minutes, and when those began. Expects the oldest first."""
-    most, most_at, total, first = 0, None, 0, 0
-    for message in sent:
-        total += len(message.recipients)
-        while sent[first].at < message.at - timedelta(hours=1):
-            total -= len(sent[first].recipients)
-            first += 1
-        if total > most:
-            most, most_at = total, sent[first].at
-    return most, most_at
+    return bursts.busiest_hour([(message.at, len(message.recipients)) for message in sent])
 
 
 def by_subject(sent: Iterable[SentMessage]) -> Counter[str]:

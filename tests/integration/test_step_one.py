@@ -30,7 +30,7 @@ __all__ = ["in_a_hurry", "keys"]
 
 @pytest.fixture
 async def teams(keys: Path, tmp_path: Path, in_a_hurry: None) -> AsyncIterator[Teams]:
-    async with quick_world(keys, tmp_path, reading_wait_seconds=2) as teams:
+    async with quick_world(keys, tmp_path) as teams:
         yield teams
 
 
@@ -95,18 +95,19 @@ async def test_strangers_and_the_account_itself_may_not_check(teams: Teams, who:
 # --- a source that takes its time ---
 
 
-async def test_one_slow_source_does_not_hold_the_question(teams: Teams):
+async def test_one_slow_source_does_not_hold_the_question(keys: Path, tmp_path: Path, in_a_hurry: None):
     """
     The audit log takes long; the prompt is there without it and says so, and the card fills in afterwards.
     """
-    slow = {"service": "graph", "path_regex": "/security/auditLog/queries$"}
-    await teams.fault("slow", slow, seconds=5, times=3)
-    await asked(teams)
-    prompt = words((await teams.card("approvals", "Unblock Jane Doe?"))["card"])
+    async with quick_world(keys, tmp_path, reading_wait_seconds=2) as teams:
+        slow = {"service": "graph", "path_regex": "/security/auditLog/queries$"}
+        await teams.fault("slow", slow, seconds=5, times=3)
+        await asked(teams)
+        prompt = words((await teams.card("approvals", "Unblock Jane Doe?"))["card"])
 
-    assert "Still being read:" in prompt and "Deleted mail" in prompt
-    filled = await teams.card("alex", lambda said: "Waiting for approval" in said and "Pending" not in said)
-    assert "Deleted mail" in words(filled["card"])
+        assert "Still being read:" in prompt and "Deleted mail" in prompt
+        filled = await teams.card("alex", lambda said: "Waiting for approval" in said and "Pending" not in said)
+        assert "Deleted mail" in words(filled["card"])
 
 
 # --- what exactly is approved ---
@@ -163,6 +164,9 @@ async def test_what_was_changed_is_put_back_after_a_second_approval(teams: Teams
     before = len(await done(teams))
     await teams.say("alex", f"undo {case_id}")
     question = await teams.card("approvals", "Put back what was changed for Jane Doe?")
+    await teams.click("megan", "dry_run", activity_id=question["activity_id"])
+    calls = words((await teams.card("approvals", "Dry run for Jane Doe"))["card"])
+    assert "Set-Mailbox" in calls and "collector.x91" in calls
     refused = await teams.click("alex", "approve", activity_id=question["activity_id"])
     assert "You asked for this" in shown(refused)
 

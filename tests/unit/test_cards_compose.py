@@ -200,6 +200,34 @@ def test_an_action_that_was_put_back_says_so():
     assert "Put back" == english(lines[3].mark.word)
 
 
+def test_an_undo_has_a_box_for_each_change_and_its_refusal_takes_the_reason():
+    """One rule can come back without the others, and the calls can be looked at before."""
+    prompt = SAMPLES["approval_prompt_undo"]
+    pressed = buttons(prompt)
+
+    assert ("a3", "a4") == prompt.form.choices.selected
+    assert {"approve", "deny", "dry_run"} == pressed.keys()
+    assert pressed["deny"].sends_inputs and pressed["approve"].sends_inputs
+
+
+def test_a_dry_run_says_what_is_only_done_when_it_is_ticked():
+    """A call that is out of the plan unless somebody chooses it is no call that would be made."""
+    block = WAITING.actions[0].model_copy(update={"action_id": "b", "optional": True, "ticked": False})
+    case = WAITING.model_copy(update={"actions": (block, *WAITING.actions)})
+    view = compose.dry_run(case, [("b", ("PATCH x",), None), ("a1", ("POST y",), None)])
+
+    assert ["Only if it is ticked when the plan is approved."] == [
+        english(call.note) for call in view.calls if call.note
+    ]
+
+
+def test_a_question_that_was_withdrawn_names_nobody():
+    """A late finding has replaced it: no person has decided, and the card does not say "by somebody"."""
+    settled = prompt_of(ApprovalState.SUPERSEDED, decided_at=NOW)
+
+    assert "somebody" not in english(*settled.answer)
+
+
 def _only_prompt(name):
     return CASES[name].approvals[0]
 

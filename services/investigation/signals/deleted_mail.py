@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.cases import Finding, Text, UnknownReason, say
 from services.clients.graph_models import AuditRecord
 from services.errors import ServiceError
 from services.investigation import records
+from services.investigation.bursts import busiest_hour
 from services.investigation.evidence import RECORD_DAYS, Evidence, attempted
 from services.investigation.strangers import Strangers, strangers_of
 from services.investigation.table import SignalRow, words
@@ -106,12 +107,7 @@ def is_sent_folder(folder: str) -> bool:
 
 
 def _busiest_hour(deletions: Sequence[Deletion]) -> tuple[int, datetime | None]:
-    most, most_at = 0, None
-    for first in deletions:
-        count = sum(d.count for d in deletions if first.at <= d.at <= first.at + timedelta(hours=1))
-        if count > most:
-            most, most_at = count, first.at
-    return most, most_at
+    return busiest_hour([(deletion.at, deletion.count) for deletion in deletions])
 
 
 def _count(deletions: Iterable[Deletion]) -> int:
