@@ -18,34 +18,10 @@ from services.cases import (
     VerdictLabel,
     say,
 )
+from services.investigation.table import table
 
-#: The checks of an investigation, in the order in which people read them.
-SIGNALS = (
-    "restricted_entry",
-    "risk_state",
-    "alerts",
-    "sign_ins",
-    "sign_ins_background",
-    "shared_address",
-    "inbox_rules",
-    "forwarding",
-    "delegates",
-    "mailbox_audit",
-    "oauth_grants",
-    "app_assignments",
-    "auth_methods",
-    "devices",
-    "mobile_devices",
-    "legacy_protocols",
-    "admin_roles",
-    "profile_changes",
-    "password_age",
-    "sent_mail",
-    "sent_copies",
-    "scam_text",
-    "deleted_mail",
-    "signature",
-)
+#: The checks of an investigation, in the order in which people read them: that of their rows.
+SIGNALS = tuple(table().signals)
 
 
 class StepState(StrEnum):
