@@ -10,9 +10,9 @@ PostgreSQL: rows are locked with FOR UPDATE, the audit trail with an advisory lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager, nullcontext, suppress
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,6 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 _AUDIT_LOCK = 0x756E626C6F636B
 
 _BUSY_TIMEOUT_MS = 30_000
+
+T = TypeVar("T")
 
 
 def async_url(database_url: str) -> str:
@@ -54,6 +56,7 @@ class Database:
 
     def __init__(self, database_url: str) -> None:
         self._engine = create_async_engine(async_url(database_url), pool_pre_ping=not _is_sqlite(database_url))
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._one_writer: Any = nullcontext()
         if _is_sqlite(database_url):
             self._one_writer = asyncio.Lock()
@@ -61,6 +64,9 @@ class Database:
             sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     async def close(self) -> None:
+        """Close every connection, those too that a cancelled reader or writer is still giving back."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
         await self._engine.dispose()
 
     @asynccontextmanager
@@ -84,17 +90,29 @@ class Database:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that is given back even when whoever wanted it is cancelled while it is being opened."""
-        opening = asyncio.ensure_future(self._engine.connect().start())
+        """A connection that is given back even when whoever wanted it is cancelled, however often."""
+        opening = self._see_through(self._engine.connect().start())
         try:
             connection = await asyncio.shield(opening)
         except asyncio.CancelledError:
-            await (await opening).close()
+            self._see_through(_give_back(opening))
             raise
         try:
             yield connection
         finally:
-            await asyncio.shield(connection.close())
+            await asyncio.shield(self._see_through(connection.close()))
+
+    def _see_through(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Work that `close` waits for, since a pool that is gone takes no connection back."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+
+async def _give_back(opening: asyncio.Task[AsyncConnection]) -> None:
+    with suppress(sa.exc.SQLAlchemyError):  # it could not be opened, and nobody is left who asked
+        await (await opening).close()
 
 
 def _is_sqlite(database_url: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from datetime import UTC, datetime
 
 import pytest
@@ -283,3 +285,30 @@ async def test_newest_cases_come_first_and_joined_ones_not_at_all(store: Store) 
 
     assert ["C1", "C0"] == [case.case_id for case in await store.cases()]
     assert ["C1", "C0"] == [case.case_id for case in await store.cases(open_only=True)]
+
+
+async def test_readers_cancelled_at_any_point_leave_no_connection_open(database_url: str) -> None:
+    """
+    Closing waits for what a cancelled reader is still giving back; an open connection that is forgotten warns.
+    """
+    migrate(database_url)
+    for turns in range(0, 3_000, 60):
+        database = Database(database_url)
+
+        async def read(database: Database = database) -> None:
+            async with database.reading() as connection:
+                await connection.execute(sa.text("SELECT 1"))
+
+        reader = asyncio.create_task(read())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for _ in range(3):
+            reader.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(reader, return_exceptions=True)
+        await database.close()
+        del database, read, reader
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gc.collect()
