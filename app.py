@@ -34,14 +34,20 @@ if TYPE_CHECKING:
     from bot.identity import BotTokenValidator
     from bot.presenter import Presenter
     from services.access import Access
+    from services.casework import Casework
+    from services.changes import ChangeJobs
     from services.clients.exchange import ExchangeClient
     from services.clients.graph import GraphClient
     from services.clients.http import Sender
     from services.clients.tokens import Tokens
+    from services.containment import Containment
+    from services.follow_up import FollowUps
     from services.investigation.run import Investigation
     from services.ports import Clock
+    from services.prevention import Prevention
     from services.remediation import Remediation
     from services.store import Store
+    from services.tracking import Tracking
 
 log = structlog.get_logger()
 
@@ -56,10 +62,11 @@ class Service:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Service]:
+async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Service]:
     """
     The whole bot, listening, for as long as the block lasts. Everything is built here, once, and handed down.
 
+    `clock` is the time that cases live by, for tests that own it; tokens and calls live by that of the machine.
     Imports stand here because a command such as `cases` must not wait for the bot SDK to load.
     """
     from bot.connector import Connector, ServiceHosts
@@ -75,7 +82,9 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
     from services.clients.http import Sender
     from services.clients.trust import open_session
     from services.clock import SystemClock
+    from services.containment import Containment
     from services.investigation.run import Investigation
+    from services.prevention import Prevention
     from services.replicas import Replica
     from services.store import Store, migrate
 
@@ -83,7 +92,8 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
     await asyncio.to_thread(migrate, database_url)
 
     async with AsyncExitStack() as closing:
-        clock = SystemClock()
+        machine = SystemClock()
+        clock = clock or machine
         store = Store(database_url, clock)
         closing.push_async_callback(store.close)
         replica = Replica(database_url, settings.replica_id)
@@ -92,7 +102,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
         session = await closing.enter_async_context(open_session(settings.ca_bundle))
         tokens = _tokens(settings)
         closing.callback(tokens.close)
-        sender = Sender(session, tokens, clock)
+        sender = Sender(session, tokens, machine)
         graph = GraphClient(batched(sender, settings.graph_url), settings.graph_url)
         exchange = ExchangeClient(sender.send, settings.exchange_url, settings.tenant_id)
 
@@ -105,6 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
             clock=clock,
             language=settings.language,
             approvals_conversation=settings.approvals_conversation,
+            alerts_conversation=settings.alerts_conversation,
         )
         access = Access(
             graph,
@@ -123,24 +134,29 @@ async def running(settings: Settings) -> AsyncIterator[Service]:
             graph=graph,
             exchange=exchange,
             investigation=Investigation(graph, exchange, clock),
+            containment=Containment(graph, exchange, clock, asyncio.sleep),
+            prevention=Prevention(graph, exchange, clock),
         )
-        remediation = _remediation(parts)
-        handlers, check_cards = _handlers(parts, remediation, connector)
+        jobs = _jobs(parts)
+        handlers, check_cards = _handlers(parts, jobs, connector)
 
-        validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, clock)
+        validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, machine)
         endpoint = _endpoint(settings, connector, handlers, validator, service_hosts)
         health = Health(store=store, tokens=tokens, scope=bot_scope, validator=validator)
 
-        remediation.take_charge()
+        for job in jobs.all:
+            job.take_charge()
         durable.set_up(database_url, settings.replica_id)
         closing.callback(durable.shut_down)
-        closing.push_async_callback(remediation.stop)
+        for job in jobs.all:
+            closing.push_async_callback(job.stop)
         durable.launch()
         closing.push_async_callback(presenter.close)
         closing.push_async_callback(check_cards.close)
         closing.push_async_callback(endpoint.close)
         address = await closing.enter_async_context(_listening(settings, endpoint, health))
-        await remediation.take_up_open_cases(settings.replica_id)
+        await jobs.remediation.take_up_open_cases(settings.replica_id)
+        await jobs.followers.take_up()
         await presenter.start()
         lost = asyncio.Event()
         watching = asyncio.create_task(replica.watch(lost.set))
@@ -161,6 +177,21 @@ class Parts:
     graph: GraphClient
     exchange: ExchangeClient
     investigation: Investigation
+    containment: Containment
+    prevention: Prevention
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The durable jobs: the three steps, changes that are asked for one by one, and what comes afterwards."""
+
+    remediation: Remediation
+    changes: ChangeJobs
+    followers: FollowUps
+
+    @property
+    def all(self) -> tuple[Remediation | ChangeJobs | FollowUps, ...]:
+        return (self.remediation, self.changes, self.followers)
 
 
 def _tokens(settings: Settings) -> Tokens:
@@ -177,15 +208,19 @@ def _tokens(settings: Settings) -> Tokens:
     )
 
 
-def _remediation(parts: Parts) -> Remediation:
-    """The job, with everything that it works with."""
-    from services.containment import Containment, propose
+def _jobs(parts: Parts) -> Jobs:
+    """The jobs, with everything that they work with."""
+    from services.changes import ChangeJobs
+    from services.containment import propose
+    from services.diagnosis import Diagnoses
+    from services.follow_up import FollowUps
     from services.investigation.verdict import decide
-    from services.prevention import Prevention
     from services.remediation import Remediation, Timing, Tools
+    from services.sent_since import SentSince
 
-    settings = parts.settings
-    return Remediation(
+    settings, people = parts.settings, (parts.store, parts.presenter, parts.clock)
+    followers = FollowUps(*people, SentSince(parts.graph, parts.clock))
+    remediation = Remediation(
         Tools(
             store=parts.store,
             clock=parts.clock,
@@ -196,8 +231,10 @@ def _remediation(parts: Parts) -> Remediation:
             investigation=parts.investigation,
             decide=decide,
             propose=propose,
-            containment=Containment(parts.graph, parts.exchange, parts.clock, asyncio.sleep),
-            prevention=Prevention(parts.graph, parts.exchange),
+            containment=parts.containment,
+            prevention=parts.prevention,
+            diagnoses=Diagnoses(parts.graph, parts.exchange, parts.clock),
+            followers=followers,
             timing=Timing(
                 approval_wait=timedelta(minutes=settings.approval_timeout_minutes),
                 verify_interval_s=settings.verify_interval_seconds,
@@ -206,19 +243,24 @@ def _remediation(parts: Parts) -> Remediation:
             ),
         )
     )
+    changes = ChangeJobs(*people, parts.access, parts.containment, parts.prevention)
+    return Jobs(remediation, changes, followers)
 
 
-def _handlers(parts: Parts, remediation: Remediation, connector: Connector) -> tuple[Handlers, CheckCards]:
+def _handlers(parts: Parts, jobs: Jobs, connector: Connector) -> tuple[Handlers, CheckCards]:
     """What people type and press, and what answers; the cards of checks have tasks of their own to be closed."""
     from bot.checks import CheckCards
     from bot.handlers import Handlers
     from services.access_passes import AccessPasses
     from services.approvals import Approvals
     from services.casework import Casework
+    from services.charts import Charts
     from services.checking import Checks
     from services.clients.exchange import ExchangeClient
     from services.clients.graph import GraphClient
     from services.containment.dry_run import DryRun
+    from services.diagnosis import Diagnoses
+    from services.explaining import Explanations
     from services.investigation.verdict import decide
 
     settings = parts.settings
@@ -228,7 +270,9 @@ def _handlers(parts: Parts, remediation: Remediation, connector: Connector) -> t
         clock=parts.clock,
         access=parts.access,
         approvals=approvals,
-        remediation=remediation,
+        remediation=jobs.remediation,
+        changes=jobs.changes,
+        followers=jobs.followers,
         notifier=parts.presenter,
         directory=parts.graph,
         senders=parts.exchange,
@@ -249,6 +293,15 @@ def _handlers(parts: Parts, remediation: Remediation, connector: Connector) -> t
         casework=casework,
         approvals=approvals,
         checks=checks,
+        explanations=Explanations(
+            store=parts.store,
+            readers=casework,
+            directory=parts.graph,
+            exchange=parts.exchange,
+            diagnoses=Diagnoses(parts.graph, parts.exchange, parts.clock),
+        ),
+        charts=Charts(casework, parts.graph),
+        tracking=_tracking(parts, jobs, casework),
         passes=AccessPasses(parts.store, parts.access, parts.graph),
         dry_run=DryRun(
             parts.sender.send,
@@ -263,6 +316,27 @@ def _handlers(parts: Parts, remediation: Remediation, connector: Connector) -> t
         language=settings.language,
     )
     return handlers, check_cards
+
+
+def _tracking(parts: Parts, jobs: Jobs, casework: Casework) -> Tracking:
+    """The prevention lists."""
+    from services.prevention.fixes import proposed
+    from services.tracking import Tracking
+
+    return Tracking(
+        store=parts.store,
+        clock=parts.clock,
+        access=parts.access,
+        readers=casework,
+        directory=parts.graph,
+        senders=parts.exchange,
+        prevention=parts.prevention,
+        propose=lambda kind, case: proposed(kind, case, parts.graph, parts.exchange),
+        changes=jobs.changes,
+        followers=jobs.followers,
+        notifier=parts.presenter,
+        tenant_id=parts.settings.tenant_id,
+    )
 
 
 def _endpoint(

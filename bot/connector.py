@@ -26,7 +26,7 @@ from yarl import URL
 
 from bot.activities import Place, SentCopy
 from services.errors import Rejected, ServiceError, Throttled, Unavailable
-from services.settings import is_private
+from services.urls import is_private
 
 __all__ = [
     "Connector",

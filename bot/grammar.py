@@ -17,16 +17,22 @@ from enum import StrEnum
 from typing import Literal
 from urllib.parse import unquote
 
+from services.diagnosis import split_report
+
 #: Nobody types more for an account: a UPN has at most 113 characters, a display name 256.
 MAX_TARGET = 256
 #: What is looked at of a message; a command is far shorter, and the work stays bounded.
 MAX_TEXT = 1000
+#: How much of a message may be a non-delivery report.
+MAX_REPORT = 20_000
 
 
 class Verb(StrEnum):
     """The commands by name."""
 
     UNBLOCK = "unblock"
+    UNBLOCK_CONNECTOR = "unblock_connector"
+    WHY = "why"
     CHECK = "check"
     STATUS = "status"
     CASES = "cases"
@@ -34,7 +40,11 @@ class Verb(StrEnum):
     CANCEL = "cancel"
     REPORT = "report"
     DRY_RUN = "dry_run"
+    CHARTS = "charts"
     UNDO = "undo"
+    CONTAIN = "contain"
+    CLOSE = "close"
+    PREVENTION = "prevention"
     ACCESS_PASS = "access_pass"
     HELP = "help"
     APPROVALS_HERE = "approvals_here"
@@ -50,8 +60,34 @@ class Unblock:
 
 
 @dataclass(frozen=True, slots=True)
+class UnblockConnector:
+    """Let this inbound connector send again."""
+
+    #: Its id in Exchange, its name, or a part of either.
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Say what keeps mail from leaving. One of both is there, or both are."""
+
+    #: As of Unblock.
+    target: str | None = None
+    #: A non-delivery report as it was pasted, on one line.
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """Find out whether this account is compromised, and change nothing."""
+
+    #: As of Unblock.
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contain:
+    """Throw the attacker out of this account, blocked or not, and unblock nothing."""
 
     #: As of Unblock.
     target: str
@@ -102,10 +138,31 @@ class DryRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Charts:
+    """What a case looks like, drawn: mail, sign-ins and Secure Score."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Undo:
     """Put back what the containment of a case has changed."""
 
     case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Stop following a case that is done."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prevention:
+    """What keeps it from happening again to an account; with none named, what the organisation does."""
+
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +203,21 @@ class Unknown:
     suggestion: str | None = None
 
 
-AboutCase = ShowCase | Cancel | Report | DryRun | Undo | AccessPass
-Command = Unblock | Check | Status | Cases | AboutCase | Help | ApprovalsHere | AlertsHere | Incomplete | Unknown
+AboutCase = ShowCase | Cancel | Report | DryRun | Charts | Undo | Close | AccessPass
+AboutAccount = Unblock | UnblockConnector | Check | Contain
+Command = (
+    AboutAccount
+    | Why
+    | Status
+    | Prevention
+    | Cases
+    | AboutCase
+    | Help
+    | ApprovalsHere
+    | AlertsHere
+    | Incomplete
+    | Unknown
+)
 
 
 @dataclass(frozen=True)
@@ -159,12 +229,19 @@ class Vocabulary:
     polite: tuple[str, ...]
     #: Look like a command and mean the opposite: never "did you mean".
     false_friends: tuple[str, ...] = ()
+    #: How a person says that they mean themselves.
+    me: tuple[str, ...] = ()
+    #: May stand before and after the name when somebody asks why: "why is jane blocked".
+    before_why: tuple[str, ...] = ()
+    after_why: tuple[str, ...] = ()
 
 
 LANGUAGES: Mapping[str, Vocabulary] = {
     "en": Vocabulary(
         phrases={
             Verb.UNBLOCK: ("unblock",),
+            Verb.UNBLOCK_CONNECTOR: ("unblock connector", "unblock the connector"),
+            Verb.WHY: ("why", "diagnose"),
             Verb.CHECK: ("check", "check on", "investigate"),
             Verb.STATUS: ("status", "status of", "status for"),
             Verb.CASES: ("cases", "open cases", "list cases", "show cases"),
@@ -172,7 +249,11 @@ LANGUAGES: Mapping[str, Vocabulary] = {
             Verb.CANCEL: ("cancel", "cancel case"),
             Verb.REPORT: ("report", "report on", "report for", "show report"),
             Verb.DRY_RUN: ("dry run", "dry run of", "dryrun", "dry-run"),
+            Verb.CHARTS: ("charts", "charts of", "charts for", "chart", "pictures", "show charts"),
             Verb.UNDO: ("undo", "undo case"),
+            Verb.CONTAIN: ("contain", "secure"),
+            Verb.CLOSE: ("close", "close case"),
+            Verb.PREVENTION: ("prevention", "prevention of", "prevention for", "show prevention", "prevent"),
             Verb.ACCESS_PASS: (
                 "access pass",
                 "access pass for",
@@ -187,6 +268,9 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         },
         polite=("please", "pls", "thanks", "thank you", "can you", "could you", "hi", "hello", "hey"),
         false_friends=("block", "lock"),
+        me=("me", "myself", "i"),
+        before_why=("is", "does", "did", "can", "can't", "can’t", "cannot", "has"),
+        after_why=("blocked", "restricted", "not send", "send", "send mail", "get", "got", "gets", "with"),
     ),
     "sv": Vocabulary(
         phrases={
@@ -197,6 +281,8 @@ LANGUAGES: Mapping[str, Vocabulary] = {
                 "häv blockering för",
                 "häv blockering av",
             ),
+            Verb.UNBLOCK_CONNECTOR: ("avblockera anslutning", "avblockera anslutningen", "avblockera koppling"),
+            Verb.WHY: ("varför", "diagnosticera"),
             Verb.CHECK: ("kontrollera", "undersök"),
             Verb.STATUS: ("status", "status för"),
             Verb.CASES: ("ärenden", "öppna ärenden", "lista ärenden", "visa ärenden"),
@@ -204,7 +290,11 @@ LANGUAGES: Mapping[str, Vocabulary] = {
             Verb.CANCEL: ("avbryt", "avbryt ärende"),
             Verb.REPORT: ("rapport", "rapport för", "rapport om", "visa rapport"),
             Verb.DRY_RUN: ("torrkör", "torrkör ärende", "testkör", "testkör ärende"),
+            Verb.CHARTS: ("diagram", "diagram för", "diagram över", "visa diagram", "bilder"),
             Verb.UNDO: ("ångra", "ångra ärende"),
+            Verb.CONTAIN: ("säkra",),
+            Verb.CLOSE: ("stäng", "stäng ärende"),
+            Verb.PREVENTION: ("förebyggande", "förebyggande för", "förebygg", "visa förebyggande"),
             Verb.ACCESS_PASS: (
                 "åtkomstpass",
                 "åtkomstpass för",
@@ -217,6 +307,9 @@ LANGUAGES: Mapping[str, Vocabulary] = {
         },
         polite=("tack", "tack så mycket", "snälla", "är du snäll", "kan du", "hej", "hallå"),
         false_friends=("blockera", "spärra"),
+        me=("mig", "mig själv", "jag"),
+        before_why=("är", "får", "fick", "kan", "har"),
+        after_why=("blockerad", "blockerat", "begränsad", "spärrad", "inte skicka", "skicka", "får", "fick", "med"),
     ),
 }
 
@@ -236,6 +329,8 @@ def parse(text: str) -> Command:
     readings = _without_lead(words)
     for rest in readings:
         head = _head(rest)
+        if head and head.verb is Verb.WHY:
+            return _why(rest[head.length :], text[MAX_TEXT:MAX_REPORT])
         if head and (command := _command(head, rest[head.length :])):
             return command
     suggestion = next(filter(None, map(_suggestion, readings)), None)
@@ -252,12 +347,18 @@ def spell(command: Command, language: str = "en") -> str:
     phrase = LANGUAGES[language].phrases[verb][0]
     argument = getattr(command, "target", None) or getattr(command, "case_id", None)
     if not argument:
-        return phrase
+        return " ".join(filter(None, (phrase, getattr(command, "report", None))))
     ending = " json" if getattr(command, "format", "") == "json" else ""
+    ending = f" {report}" if (report := getattr(command, "report", None)) else ending
     plain = f"{phrase} {argument}{ending}"
     if parse(plain) == command:
         return plain
-    return f"{phrase} #{argument}{ending}" if verb in _NEEDS_CASE else f'{phrase} "{argument}"'
+    return f"{phrase} #{argument}{ending}" if verb in _NEEDS_CASE else f'{phrase} "{argument}"{ending}'
+
+
+def means_me(text: str) -> bool:
+    """Whether a person who was asked for a name means themselves, or said nothing."""
+    return not text.strip() or _key(text) in _ME
 
 
 # --- from characters to words ----------------------------------------------------------------------------------------
@@ -327,13 +428,21 @@ _HEADS: Mapping[tuple[str, ...], _Head] = {
 _LONGEST_HEAD = max(map(len, _HEADS))
 _POLITE = sorted((_key(phrase) for language in LANGUAGES.values() for phrase in language.polite), key=len, reverse=True)
 _FALSE_FRIENDS = frozenset(_folded(word) for language in LANGUAGES.values() for word in language.false_friends)
-_NEEDS_ACCOUNT: Mapping[Verb, type[Unblock | Check]] = {Verb.UNBLOCK: Unblock, Verb.CHECK: Check}
+_ME = frozenset(_key(phrase) for language in LANGUAGES.values() for phrase in language.me)
+_NEEDS_ACCOUNT: Mapping[Verb, type[AboutAccount]] = {
+    Verb.UNBLOCK: Unblock,
+    Verb.UNBLOCK_CONNECTOR: UnblockConnector,
+    Verb.CHECK: Check,
+    Verb.CONTAIN: Contain,
+}
 _NEEDS_CASE: Mapping[Verb, type[AboutCase]] = {
     Verb.CASE: ShowCase,
     Verb.CANCEL: Cancel,
     Verb.REPORT: Report,
     Verb.DRY_RUN: DryRun,
+    Verb.CHARTS: Charts,
     Verb.UNDO: Undo,
+    Verb.CLOSE: Close,
     Verb.ACCESS_PASS: AccessPass,
 }
 _NEEDS_NOTHING: Mapping[Verb, Command] = {
@@ -344,9 +453,13 @@ _NEEDS_NOTHING: Mapping[Verb, Command] = {
 }
 _VERB_OF: Mapping[type, Verb] = {
     Status: Verb.STATUS,
+    Prevention: Verb.PREVENTION,
+    Why: Verb.WHY,
     **{command: verb for needs in (_NEEDS_ACCOUNT, _NEEDS_CASE) for verb, command in needs.items()},
     **{type(command): verb for verb, command in _NEEDS_NOTHING.items()},
 }
+_BEFORE_WHY = frozenset(_folded(word) for language in LANGUAGES.values() for word in language.before_why)
+_AFTER_WHY = sorted((_key(phrase) for language in LANGUAGES.values() for phrase in language.after_why), key=len)
 _CASE_ID = re.compile(r"#?([A-Za-z0-9]{4,12})")
 #: What a report may be asked for as, in any language.
 _FORMATS: Mapping[str, ReportFormat] = {"json": "json", "markdown": "markdown", "md": "markdown"}
@@ -401,7 +514,30 @@ def _about_account(verb: Verb, words: Sequence[str]) -> Command:
         return Incomplete(verb, "target_too_long")
     if verb is Verb.STATUS:
         return Status(target or None)
+    if verb is Verb.PREVENTION:
+        return Prevention(target or None)
     return _NEEDS_ACCOUNT[verb](target) if target else Incomplete(verb, "target")
+
+
+def _why(words: Sequence[str], more: str) -> Command:
+    """Whom and what somebody asks about: a name, a pasted report, or a name and the report after it."""
+    name, report = split_report(" ".join([*words, *more.split()]))
+    target = _target(_without_question(name.split()))
+    if len(target) > MAX_TARGET:
+        return Incomplete(Verb.WHY, "target_too_long")
+    if report:
+        return Why(target or None, report)
+    return Why(target) if target else Incomplete(Verb.WHY, "target")
+
+
+def _without_question(words: Sequence[str]) -> Sequence[str]:
+    """The name without what belongs to the question: "is jane blocked" is about jane."""
+    words = _without_trail(words)
+    words = words[1:] if len(words) > 1 and _folded(words[0]) in _BEFORE_WHY else words
+    for phrase in reversed(_AFTER_WHY):
+        if len(words) > len(phrase) and tuple(map(_folded, words[-len(phrase) :])) == phrase:
+            return _without_trail(words[: -len(phrase)])
+    return words
 
 
 def _target(words: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -17,30 +18,35 @@ from bot import grammar
 from bot.activities import Incoming
 from bot.adapter import Reply, invoke_card
 from bot.checks import CheckCards
-from bot.presenter import Presenter, case_view
+from bot.presenter import PREVENTION_LIST, Presenter, case_view
 from bot.replies import (
     access_pass_offer,
     current_card,
     error_notice,
     identity_missing,
+    job_under_way,
     no_access_pass,
     no_case_yet,
     nobody_to_check,
+    nobody_to_explain,
     not_in_a_channel,
     not_understood,
     refusal_of,
     set_here,
     something_missing,
     undo_asked,
+    wrong_input,
 )
-from cards import compose, report
+from cards import compose, prevention, report
+from cards.diagnosis import diagnosis
 from cards.language import best_language
+from cards.pictures import pictures
 from cards.render import render
 from cards.views import View
 from services.access_passes import AccessPasses, IssueAccessPass
 from services.approvals import Approvals, DecideApproval
 from services.audit import Tag, note
-from services.cases import ActionState, Actor, Approval, ApprovalPurpose, Case, say
+from services.cases import ActionState, Actor, Approval, ApprovalPurpose, Case, CaseKind, say
 from services.casework import (
     ALERTS_CONVERSATION,
     APPROVALS_CONVERSATION,
@@ -48,27 +54,36 @@ from services.casework import (
     CancelCase,
     Casework,
     ChooseAccount,
+    CloseCase,
+    ContainAgain,
     OpenCase,
     SetConversation,
+    TellUser,
     TickItems,
 )
+from services.charts import Charts, ShowCharts
 from services.checking import CheckAccount, Checks
 from services.containment.dry_run import DryRun, PlannedCall
 from services.conversations import Conversation, ConversationKind
 from services.errors import (
     AlreadyDecided,
+    BadDate,
     BadInput,
+    BadOwner,
     BotError,
     NotAllowed,
     NotHere,
+    NothingToFix,
     PermissionMissing,
     PromptOutdated,
     Rejected,
     UserError,
     WrongState,
 )
+from services.explaining import ExplainBlock, Explanations
 from services.ports import Clock
 from services.store import Store
+from services.tracking import AskFix, AssignItems, CheckAgain, ShowPrevention, Tracking, end_of_day
 
 log = structlog.get_logger()
 
@@ -82,6 +97,9 @@ class Handlers:
         casework: Casework,
         approvals: Approvals,
         checks: Checks,
+        explanations: Explanations,
+        charts: Charts,
+        tracking: Tracking,
         passes: AccessPasses,
         dry_run: DryRun,
         presenter: Presenter,
@@ -93,6 +111,9 @@ class Handlers:
         self._casework = casework
         self._approvals = approvals
         self._checks = checks
+        self._explanations = explanations
+        self._charts = charts
+        self._tracking = tracking
         self._passes = passes
         self._dry_run = dry_run
         self._presenter = presenter
@@ -102,10 +123,16 @@ class Handlers:
         self._language = language
         self._commands: dict[type, Callable[[Any, Incoming, Actor, Reply], Awaitable[View | None]]] = {
             grammar.Unblock: self._unblock,
+            grammar.UnblockConnector: self._unblock_connector,
+            grammar.Why: self._why,
             grammar.Check: self._check,
             grammar.Report: self._report,
             grammar.DryRun: self._rehearse,
+            grammar.Charts: self._show_charts,
             grammar.Undo: self._undo,
+            grammar.Contain: self._contain,
+            grammar.Close: self._close_by_text,
+            grammar.Prevention: self._prevention,
             grammar.AccessPass: self._offer_access_pass,
             grammar.Status: self._status,
             grammar.Cases: self._cases,
@@ -121,11 +148,23 @@ class Handlers:
             "approve": self._approve,
             "deny": self._deny,
             "override": self._approve,
+            "start": self._start,
+            "unblock_connector": self._unblock_connector_by_button,
             "refresh": self._refresh,
             "choose": self._choose,
             "cancel": self._cancel,
+            "close": self._close,
+            "tell_user": self._tell_user,
+            "contain_again": self._contain_again,
             "tick": self._tick,
+            "untick": self._untick,
+            "prevention": self._prevention_by_button,
+            "prevention_check": self._prevention_check,
+            "own": self._own,
+            "explain": self._explain,
+            "fix": self._fix,
             "dry_run": self._rehearse_by_button,
+            "charts": self._show_charts_by_button,
             "access_pass": self._access_pass,
         }
 
@@ -165,7 +204,30 @@ class Handlers:
         return await self._commands[type(command)](command, incoming, who, reply)
 
     async def _unblock(self, command: grammar.Unblock, incoming: Incoming, who: Actor, reply: Reply) -> None:
-        case = await self._casework.open_case(OpenCase(by=who, query=command.target))
+        await self._begin(await self._casework.open_case(OpenCase(by=who, query=command.target)), incoming)
+
+    async def _unblock_connector(
+        self, command: grammar.UnblockConnector, incoming: Incoming, who: Actor, reply: Reply
+    ) -> None:
+        await self._open_connector(command.target, incoming, who)
+
+    async def _open_connector(self, connector_id: str, incoming: Incoming, who: Actor) -> None:
+        order = OpenCase(by=who, query=connector_id, kind=CaseKind.CONNECTOR)
+        await self._begin(await self._casework.open_case(order), incoming)
+
+    async def _why(self, command: grammar.Why, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        order = ExplainBlock(by=who, query=command.target or "", report=command.report or "")
+        explained = await self._explanations.explain_block(order)
+        if explained.diagnosis is None:
+            return nobody_to_explain(command.target or "", explained.identified)
+        return diagnosis(explained.diagnosis, explained.subject)
+
+    async def _contain(self, command: grammar.Contain, incoming: Incoming, who: Actor, reply: Reply) -> None:
+        order = OpenCase(by=who, query=command.target, contain_only=True)
+        await self._begin(await self._casework.open_case(order), incoming)
+
+    async def _begin(self, case: Case, incoming: Incoming) -> None:
+        """The card of a new case where it was asked for, and its job under way."""
         try:
             await self._presenter.post_case(case, incoming.place, self._copy_language(incoming))
         finally:  # the case is stored, so it goes on even if its card could not be posted
@@ -189,15 +251,20 @@ class Handlers:
         await self._post_again(await self._casework.case_for(who, command.case_id), incoming, who)
 
     async def _post_again(self, case: Case, incoming: Incoming, who: Actor) -> None:
-        """One more live copy of the case's card, and of the open question for somebody who may answer it."""
-        language, prompt = self._copy_language(incoming), case.pending_approval
+        """One more live copy of the case's card, and of its open questions for somebody who may answer them."""
+        language = self._copy_language(incoming)
         await self._presenter.post_case(case, incoming.place, language)
-        if prompt is not None and await self._casework.may_decide(who, case):
-            await self._presenter.post_case(case, incoming.place, language, prompt_id=prompt.prompt_id)
+        if case.pending() and await self._casework.may_decide(who, case):
+            for prompt in case.pending():
+                await self._presenter.post_case(case, incoming.place, language, prompt_id=prompt.prompt_id)
 
     async def _cancel_by_text(self, command: grammar.Cancel, incoming: Incoming, who: Actor, reply: Reply) -> View:
         case = await self._casework.case_for(who, command.case_id)
         return case_view(await self._casework.cancel_case(CancelCase(by=who, case_id=case.case_id)))
+
+    async def _close_by_text(self, command: grammar.Close, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        case = await self._casework.case_for(who, command.case_id)
+        return case_view(await self._casework.close_case(CloseCase(by=who, case_id=case.case_id)))
 
     async def _check(self, command: grammar.Check, incoming: Incoming, who: Actor, reply: Reply) -> View | None:
         order = CheckAccount(by=who, query=command.target)
@@ -224,10 +291,15 @@ class Handlers:
         undo = prompt is not None and prompt.purpose is ApprovalPurpose.UNDO
         if undo:
             calls = await self._dry_run.undo_calls(case, case.actions_of(prompt.about)[::-1])
+        elif prompt is not None and prompt.purpose is ApprovalPurpose.FIX:
+            calls = await self._dry_run.calls(case, case.actions_of(prompt.about))
         else:
             calls = await self._dry_run.calls(case, [a for a in case.actions if a.state is not ActionState.SKIPPED])
         await self._store.record(note(Tag.DRY_RUN_SHOWN, case.case_id, who, calls=len(calls)))
         return compose.dry_run(case, [(call.action_id, _exactly(call), call.note) for call in calls], undo=undo)
+
+    async def _show_charts(self, command: grammar.Charts, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return pictures(await self._charts.show_charts(ShowCharts(by=who, case_id=command.case_id)))
 
     async def _undo(self, command: grammar.Undo, incoming: Incoming, who: Actor, reply: Reply) -> View:
         case = await self._casework.case_for(who, command.case_id)
@@ -302,6 +374,16 @@ class Handlers:
             language = self._copy_language(incoming)
             await self._presenter.adopt(case, prompt_id, incoming.place, incoming.reply_to_id, language)
 
+    async def _start(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        """The same as typing it: a case with a card of its own."""
+        case = await self._casework.open_case(OpenCase(by=who, query=_field(incoming, "query")))
+        await self._begin(case, incoming)
+        return job_under_way()
+
+    async def _unblock_connector_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        await self._open_connector(_field(incoming, "connector"), incoming, who)
+        return job_under_way()
+
     async def _refresh(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         case = await self._casework.case_for(who, _field(incoming, "case"))
         copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
@@ -316,6 +398,18 @@ class Handlers:
     async def _cancel(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         return case_view(await self._casework.cancel_case(CancelCase(by=who, case_id=_field(incoming, "case"))))
 
+    async def _close(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return case_view(await self._casework.close_case(CloseCase(by=who, case_id=_field(incoming, "case"))))
+
+    async def _tell_user(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return case_view(await self._casework.tell_user(TellUser(by=who, case_id=_field(incoming, "case"))))
+
+    async def _contain_again(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        """The new case gets a card of its own; the news that was pressed shows that it is being dealt with."""
+        case = await self._casework.contain_again(ContainAgain(by=who, case_id=_field(incoming, "case")))
+        await self._begin(case, incoming)
+        return case_view(case)
+
     async def _rehearse_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """The calls come in a message of their own: in place of the prompt they would take its buttons away."""
         case, prompt = await self._approvals.prompt_of(_field(incoming, "claim"))
@@ -323,6 +417,13 @@ class Handlers:
         shown = render(view, self._copy_language(incoming))
         await reply.send(shown.card, summary=shown.summary)
         return compose.approval_prompt(case, prompt)
+
+    async def _show_charts_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        """In a message of their own, as the calls of a dry run: the checklist stays where it is, and live."""
+        case = await self._charts.show_charts(ShowCharts(by=who, case_id=_field(incoming, "case")))
+        shown = render(pictures(case), self._copy_language(incoming))
+        await reply.send(shown.card, summary=shown.summary)
+        return case_view(case)
 
     async def _access_pass(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """
@@ -338,9 +439,89 @@ class Handlers:
             return no_access_pass(refusal)
         return compose.access_pass(case, issued.value.get_secret_value(), issued.valid_until)
 
+    # --- prevention ---
+
+    async def _prevention(
+        self, command: grammar.Prevention, incoming: Incoming, who: Actor, reply: Reply
+    ) -> View | None:
+        """The list as it was read last, at once and live; then it is read again."""
+        order = ShowPrevention(by=who, query=command.target)
+        case, identified = await self._tracking.show_prevention(order)
+        if case is None:
+            return no_case_yet(command.target or "", identified)
+        await self._post_list(case, incoming)
+        await self._tracking.check_again(CheckAgain(by=who, case_id=case.case_id))
+        return None
+
+    async def _post_list(self, case: Case, incoming: Incoming) -> None:
+        language = self._copy_language(incoming)
+        await self._presenter.post_case(case, incoming.place, language, prompt_id=PREVENTION_LIST)
+
+    async def _prevention_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        """The list comes in a message of its own; the card that was pressed stays what it is."""
+        case = await self._casework.case_for(who, _field(incoming, "case"))
+        await self._post_list(case, incoming)
+        return await self._as_pressed(incoming, case)
+
+    async def _prevention_check(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return await self._on_list(
+            incoming, who, lambda case_id: self._tracking.check_again(CheckAgain(by=who, case_id=case_id))
+        )
+
     async def _tick(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        order = TickItems(by=who, case_id=_field(incoming, "case"), item_ids=_listed(incoming, "item"))
-        return case_view(await self._casework.tick_items(order))
+        return await self._on_list(incoming, who, lambda case_id: self._ticked(incoming, who, case_id, done=True))
+
+    async def _untick(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return await self._on_list(incoming, who, lambda case_id: self._ticked(incoming, who, case_id, done=False))
+
+    async def _ticked(self, incoming: Incoming, who: Actor, case_id: str, *, done: bool) -> Case:
+        order = TickItems(by=who, case_id=case_id, item_ids=_ticked_items(incoming), done=done)
+        return await self._casework.tick_items(order)
+
+    async def _own(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return await self._on_list(incoming, who, lambda case_id: self._assign(incoming, who, case_id))
+
+    async def _explain(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        """Why the ticked items matter and how each is checked, in a message of its own."""
+
+        async def explain(case_id: str) -> Case:
+            case = await self._casework.case_for(who, case_id)
+            shown = render(prevention.explained(case, _ticked_items(incoming)), self._copy_language(incoming))
+            await reply.send(shown.card, summary=shown.summary)
+            return case
+
+        return await self._on_list(incoming, who, explain)
+
+    async def _assign(self, incoming: Incoming, who: Actor, case_id: str) -> Case:
+        named = _field(incoming, "owner", required=False)
+        owner = who if grammar.means_me(named) else await self._tracking.owner_named(who, named)
+        items, due_at = _ticked_items(incoming), end_of_day(_field(incoming, "due_on", required=False))
+        return await self._tracking.assign_items(AssignItems(who, case_id, items, owner, due_at))
+
+    async def _fix(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        item_id = _field(incoming, "item")
+        return await self._on_list(
+            incoming, who, lambda case_id: self._tracking.ask_fix(AskFix(by=who, case_id=case_id, item_id=item_id))
+        )
+
+    async def _on_list(self, incoming: Incoming, who: Actor, act: Callable[[str], Awaitable[Case]]) -> View:
+        """
+        The card that was pressed, after the act. What was wrong with the input is said on it, so that nothing has to be
+        looked for again.
+        """
+        case = await self._casework.case_for(who, _field(incoming, "case"))
+        try:
+            return await self._as_pressed(incoming, await act(case.case_id))
+        except (BadInput, BadOwner, BadDate, NothingToFix) as error:
+            return replace(await self._as_pressed(incoming, case), refused=wrong_input(error))
+
+    async def _as_pressed(self, incoming: Incoming, case: Case) -> View:
+        """The card with the button that was pressed, as it is now."""
+        copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
+        if copy is None and incoming.verb in _LIST_VERBS:
+            await self._adopt(incoming, case, PREVENTION_LIST)
+            return prevention.board(case)
+        return current_card(case, copy)
 
     # --- errors become cards ---
 
@@ -402,9 +583,21 @@ class Handlers:
         await self._store.remember_conversation(conversation)
 
 
+#: Buttons that stand on the prevention list alone.
+_LIST_VERBS = frozenset({"untick", "own", "explain", "fix", "prevention_check"})
+
+
 def _ticked(incoming: Incoming) -> tuple[str, ...] | None:
     """Which boxes are ticked, for a card that has boxes; a client leaves the field out when none is."""
     return _listed(incoming, "actions") if incoming.data.get("boxes") else None
+
+
+def _ticked_items(incoming: Incoming) -> tuple[str, ...]:
+    """The prevention items that were ticked. Raises BadInput when none was."""
+    items = _listed(incoming, "item")
+    if not items:
+        raise BadInput(what="item")
+    return items
 
 
 def _listed(incoming: Incoming, name: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from jwt.algorithms import RSAAlgorithm
 
 from services.errors import SettingsError
 from services.ports import Clock
-from services.settings import is_private
+from services.urls import is_private
 
 log = structlog.get_logger()
 

@@ -21,15 +21,16 @@ import structlog
 
 from bot.activities import Place, place_of
 from bot.connector import Connector, CopyGone, PlaceGone
-from cards import compose
+from cards import compose, prevention
+from cards import news as cards_of_news
 from cards.language import best_language
 from cards.render import Rendered, render
 from cards.views import View
-from services.cases import Case, CaseState, Text, say
-from services.casework import APPROVALS_CONVERSATION
+from services.cases import Case, CaseKind, CaseState, Text, say
+from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
 from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
 from services.errors import Rejected, ServiceError
-from services.ports import Clock, Delivery
+from services.ports import Audience, Clock, Delivery, News
 from services.store import Store
 
 log = structlog.get_logger()
@@ -38,6 +39,9 @@ log = structlog.get_logger()
 GATHER_S = 0.25
 #: How often copies that could not be edited are tried again.
 SWEEP_EVERY_S = 30.0
+
+#: Stands in place of a prompt's id for the copies that show the prevention list of an account's case.
+PREVENTION_LIST = "prevention"
 
 _CHANNEL_SUFFIXES = ("@thread.tacv2", "@thread.skype")
 
@@ -53,6 +57,7 @@ class Presenter:
         clock: Clock,
         language: str,
         approvals_conversation: str,
+        alerts_conversation: str = "",
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
@@ -60,6 +65,7 @@ class Presenter:
         self._clock = clock
         self._language = language
         self._approvals_conversation = approvals_conversation
+        self._alerts_conversation = alerts_conversation
         self._sleep = sleep
         self._marked: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -98,6 +104,49 @@ class Presenter:
         copies = await self._store.copies_of(case_id)
         return [copy for copy in copies if copy.prompt_id == prompt_id and copy.state is CopyState.LIVE]
 
+    async def post_news(self, case_id: str, news: News) -> Sequence[Delivery]:
+        case = await self._store.case(case_id)
+        posted = [copy for copy in await self._store.copies_of(case_id) if copy.news and copy.state is CopyState.LIVE]
+        if any(copy.news.news_id == news.news_id for copy in posted if copy.news):
+            return [Delivery(place=news.audience.value, conversation_id="", delivered=True)]
+        if news.audience is Audience.ON_CALL:
+            return [await self._news_to_on_call(case, news)]
+        person = _person_of(case, news)
+        chats = await self._store.personal_conversations([person])
+        places = [(place_of(chat), best_language(chat.locale, self._language)) for chat in chats[:1]]
+        places = places or await self._new_chat(person) or await self._where_it_was_asked(case, news)
+        if not places:
+            return [_undelivered("chat", "", say("delivery.no_chat"))]
+        return [await self._deliver("chat", case, place, language, news=news) for place, language in places]
+
+    async def _news_to_on_call(self, case: Case, news: News) -> Delivery:
+        chosen = await self._store.chosen(ALERTS_CONVERSATION) or self._alerts_conversation
+        conversation_id = chosen or await self._store.chosen(APPROVALS_CONVERSATION) or self._approvals_conversation
+        place = await self._place(conversation_id) if conversation_id else None
+        if place is None:
+            return _undelivered("channel", conversation_id, say("delivery.no_approvals_conversation"))
+        return await self._deliver("channel", case, place, self._language, news=news)
+
+    async def _new_chat(self, person: str) -> list[tuple[Place, str]]:
+        """A chat with somebody who never spoke to the bot; works only where the app is installed for them."""
+        spoke_last = await self._store.newest_conversation()
+        if spoke_last is None or not person:
+            return []
+        address = (spoke_last.service_url, spoke_last.tenant_id, spoke_last.bot_id, person)
+        try:
+            return [(await self._connector.create_personal(*address), self._language)]
+        except ServiceError as error:
+            log.info("no_chat", why=str(error))
+            return []
+
+    async def _where_it_was_asked(self, case: Case, news: News) -> list[tuple[Place, str]]:
+        """For the requester: the conversation in which the case was asked for, below its card."""
+        if news.audience is not Audience.REQUESTER:
+            return []
+        asked = [copy for copy in await self._store.copies_of(case.case_id) if not copy.prompt_id and not copy.news]
+        place = await self._place(asked[0].conversation_id) if asked else None
+        return [(place, asked[0].language)] if place else []
+
     # --- posting ---
 
     async def post_case(self, case: Case, place: Place, language: str, *, prompt_id: str | None = None) -> CardCopy:
@@ -106,7 +155,7 @@ class Presenter:
 
         Raises what the connector raises.
         """
-        copy = await self._post(case, prompt_id, place, language)
+        copy = await self._post(case, place, language, prompt_id=prompt_id)
         await self.case_changed(case.case_id)  # it may have moved while the card was on its way
         return copy
 
@@ -136,30 +185,42 @@ class Presenter:
         place = await self._place(conversation_id)
         if place is None:
             return _undelivered("channel", conversation_id, say("delivery.no_service_url"))
-        return await self._deliver("channel", case, prompt_id, place, self._language)
+        return await self._deliver("channel", case, place, self._language, prompt_id=prompt_id)
 
     async def _post_in_chat(self, case: Case, prompt_id: str, posted: set[str], chat: Conversation) -> Delivery:
         if chat.conversation_id in posted:
             return Delivery(place="chat", conversation_id=chat.conversation_id, delivered=True)
         language = best_language(chat.locale, self._language)
-        return await self._deliver("chat", case, prompt_id, place_of(chat), language)
+        return await self._deliver("chat", case, place_of(chat), language, prompt_id=prompt_id)
 
-    async def _deliver(self, kind: str, case: Case, prompt_id: str, place: Place, language: str) -> Delivery:
+    async def _deliver(
+        self,
+        kind: str,
+        case: Case,
+        place: Place,
+        language: str,
+        *,
+        prompt_id: str | None = None,
+        news: News | None = None,
+    ) -> Delivery:
         try:
-            await self._post(case, prompt_id, place, language)
+            await self._post(case, place, language, prompt_id=prompt_id, news=news)
         except ServiceError as error:
-            log.warning("prompt_undelivered", case_id=case.case_id, place=kind, error=str(error))
+            log.warning("card_undelivered", case_id=case.case_id, place=kind, error=str(error))
             await self._mark_gone(place, error)
             return _undelivered(kind, place.conversation_id, say("delivery.failed"))
         await self.case_changed(case.case_id)
         return Delivery(place=kind, conversation_id=place.conversation_id, delivered=True)
 
-    async def _post(self, case: Case, prompt_id: str | None, place: Place, language: str) -> CardCopy:
+    async def _post(
+        self, case: Case, place: Place, language: str, *, prompt_id: str | None = None, news: News | None = None
+    ) -> CardCopy:
         """Write down that a post is under way, post, write down where it is."""
         copy = CardCopy(
             copy_id=uuid.uuid4().hex,
             case_id=case.case_id,
             prompt_id=prompt_id,
+            news=news,
             conversation_id=place.conversation_id,
             language=language,
             posted_at=self._clock.now(),
@@ -276,14 +337,27 @@ class Presenter:
 
 def view_of(case: Case, copy: CardCopy) -> View:
     """What this copy shows of the case."""
+    if copy.news is not None:
+        return cards_of_news.news(case, copy.news)
+    if copy.prompt_id == PREVENTION_LIST:
+        return prevention.board(case)
     if copy.prompt_id is not None:
         return compose.approval_prompt(case, next(a for a in case.approvals if a.prompt_id == copy.prompt_id))
     return case_view(case)
 
 
 def case_view(case: Case) -> View:
-    """The card of a case: the question which account is meant, or the checklist."""
+    """The card of a case: the question which account is meant, the organisation's list, or the checklist."""
+    if case.kind is CaseKind.TENANT:
+        return prevention.board(case)
     return compose.choose_account(case) if case.state is CaseState.CHOOSING else compose.checklist(case)
+
+
+def _person_of(case: Case, news: News) -> str:
+    """Entra object id of whom the news is for; "" when that is nobody."""
+    if news.audience is Audience.USER:
+        return case.subject.user_oid if case.subject else ""
+    return news.person if news.audience is Audience.OWNER else case.requester.user_oid
 
 
 def _undelivered(kind: str, conversation_id: str, problem: Text) -> Delivery:

@@ -9,13 +9,21 @@ from cards.views import Button, Tone, View
 from services.cases import Case, Text, say
 from services.casework import APPROVALS_CONVERSATION
 from services.conversations import CardCopy
-from services.errors import BotError, NotAllowed, PermissionMissing, ServiceError
+from services.errors import BadInput, BadOwner, BotError, NotAllowed, PermissionMissing, ServiceError, UserError
 from services.identification import Identified
 
 
 def refusal_of(refusal: NotAllowed, current: View | None) -> View:
     """Why this person may not, on top of the card as it is now, if they pressed one."""
     return compose.refusal(say(f"refusal.{refusal.reason}"), current)
+
+
+def wrong_input(error: UserError) -> Text:
+    """What was wrong with what somebody chose or typed on a card."""
+    if type(error) is BadInput and error.params.get("what") == "item":
+        return say("notice.nothing_ticked")
+    said = {name: value for name, value in error.params.items() if isinstance(value, str)}
+    return say(f"bad_owner.{error.reason}" if isinstance(error, BadOwner) else error.key, **said)
 
 
 def identity_missing() -> View:
@@ -55,6 +63,21 @@ def nobody_to_check(query: str, identified: Identified) -> View:
     return compose.notice(Tone.NEUTRAL, say("notice.which_one_none", query=query), (refusal,))
 
 
+def nobody_to_explain(query: str, identified: Identified) -> View:
+    """Several accounts fit, or it is nobody whose mail could be blocked."""
+    if identified.candidates:
+        names = [candidate.upn for candidate in identified.candidates]
+        which = say("notice.which_one", query=query) if query else say("notice.why_several")
+        return compose.notice(Tone.NEUTRAL, which, (say("notice.why_which", upns=names),))
+    refusal = identified.refusal or say("outcome.nobody", query=query)
+    return compose.notice(Tone.NEUTRAL, say("notice.why_nobody"), (refusal,))
+
+
+def job_under_way() -> View:
+    """The answer to a button that has opened a case: the case has a card of its own."""
+    return compose.notice(Tone.ACCENT, say("notice.job_under_way"))
+
+
 def undo_asked() -> View:
     return compose.notice(Tone.GOOD, say("notice.undo_asked"))
 
@@ -87,9 +110,12 @@ def _example(command: grammar.Incomplete, language: str) -> str:
         grammar.Verb.UNBLOCK: grammar.Unblock("jane@contoso.com"),
         grammar.Verb.CASE: grammar.ShowCase("K4P7Z9"),
         grammar.Verb.CANCEL: grammar.Cancel("K4P7Z9"),
+        grammar.Verb.UNBLOCK_CONNECTOR: grammar.UnblockConnector("Scanner relay"),
+        grammar.Verb.WHY: grammar.Why("jane@contoso.com"),
         grammar.Verb.CHECK: grammar.Check("jane@contoso.com"),
         grammar.Verb.REPORT: grammar.Report("K4P7Z9", "json"),
         grammar.Verb.DRY_RUN: grammar.DryRun("K4P7Z9"),
+        grammar.Verb.CHARTS: grammar.Charts("K4P7Z9"),
         grammar.Verb.UNDO: grammar.Undo("K4P7Z9"),
         grammar.Verb.ACCESS_PASS: grammar.AccessPass("K4P7Z9"),
     }

@@ -9,7 +9,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from cards import faces
+from cards.diagnosis import cause_lines
 from cards.faces import StepState
+from cards.news import follow_lines
+from cards.prevention import step_form, step_lines
 from cards.views import (
     AccessPassView,
     ApprovalView,
@@ -34,8 +37,10 @@ from cards.views import (
     VerdictPart,
     View,
 )
+from services.approvals import ON_THEIR_OWN
 from services.cases import (
     CANCELLABLE_STATES,
+    LIFTING,
     Action,
     ActionKind,
     ActionState,
@@ -44,10 +49,9 @@ from services.cases import (
     ApprovalState,
     Block,
     Case,
+    CaseKind,
     CaseState,
     Finding,
-    PreventionItem,
-    PreventionState,
     SignalState,
     Subject,
     Text,
@@ -55,6 +59,7 @@ from services.cases import (
     Verdict,
     say,
 )
+from services.tracking import open_items
 
 #: How many reasons of a verdict are shown: all that an on-call reads at night.
 MAX_REASONS = 5
@@ -103,28 +108,47 @@ def _steps(case: Case, may_override: bool) -> tuple[Step, ...]:
     """The three steps; none when it was clear from the beginning that there is nothing to do."""
     if case.state is CaseState.NOTHING_TO_DO and not case.findings:
         return ()
+    if case.kind is CaseKind.CONNECTOR:
+        return (_unblock_step(case, may_override),)
     return (_secure_step(case), _unblock_step(case, may_override), _prevent_step(case))
 
 
 def _headline(case: Case) -> Text:
+    if bursts_again(case):
+        return say("checklist.headline_burst", who=_who(case))
     return say(f"case_state.{case.state.value}.headline", who=_who(case))
 
 
 def _tone(case: Case) -> Tone:
-    return faces.CASES[case.state].tone
+    return Tone.ATTENTION if bursts_again(case) else faces.CASES[case.state].tone
 
 
-def _who(case: Case) -> str:
+def _who(case: Case) -> str | Text:
+    if case.kind is CaseKind.TENANT:
+        return say("word.organisation")
+    if case.kind is CaseKind.CONNECTOR:
+        names = (action.target_name for action in case.actions if action.kind is ActionKind.UNBLOCK_CONNECTOR)
+        return say("word.connector", connector=next(names, "") or case.connector_id or case.query)
     return (case.subject.display_name or case.subject.upn) if case.subject else case.query
+
+
+def bursts_again(case: Case) -> bool:
+    """Whether an unblocked account sends so much that somebody should throw the attacker out again, at once."""
+    follow = case.follow_up
+    return case.state is CaseState.UNBLOCKED and follow is not None and follow.burst_at is not None
 
 
 def _needed(case: Case) -> tuple[Text, ...]:
     """What is needed now, and why it stands so. An ending says its reason first."""
     approval = case.pending_approval
     next_step = say(f"case_state.{case.state.value}.needed", who=_who(case), requester=case.requester.name)
-    if case.state is CaseState.UNBLOCKED and not _still_to_do(case):
+    if case.state is CaseState.UNBLOCKED and not open_items(case):
         next_step = None
-    lines = [next_step, case.outcome] if case.is_open else [case.outcome, next_step]
+    if case.state in (CaseState.CLOSED, CaseState.CONTAINED):
+        next_step = _left_open(case)
+    lines = [next_step, case.outcome] if case.is_at_work else [case.outcome, next_step]
+    if bursts_again(case):
+        lines.insert(0, say("checklist.bursts_again"))
     if case.state is CaseState.AWAITING_APPROVAL and approval:
         lines.append(say("checklist.answer_by", until=approval.expires_at))
     if case.found_late:
@@ -137,16 +161,36 @@ def _needed(case: Case) -> tuple[Text, ...]:
     return tuple(line for line in lines if line)
 
 
+def _left_open(case: Case) -> Text | None:
+    left = len(open_items(case))
+    return say("checklist.left_open", n=left) if left else None
+
+
 def _moves(case: Case) -> bool:
     """Whether the card can still change, so that it is worth asking for it again."""
-    return case.is_open or bool(_still_to_do(case))
+    return case.is_open or bool(open_items(case))
 
 
 def _checklist_form(case: Case) -> Form | None:
     buttons = [_refresh(case)] if _moves(case) else []
     if case.state in CANCELLABLE_STATES:
         buttons.append(Button("cancel", say("button.cancel"), {"case": case.case_id}))
+    if bursts_again(case):
+        buttons.insert(0, Button("contain_again", say("button.contain_again"), {"case": case.case_id}, "destructive"))
+    buttons += _following_buttons(case)
+    if case.pictures is not None:
+        buttons.append(Button("charts", say("button.charts"), {"case": case.case_id}))
     return Form(buttons=tuple(buttons)) if buttons else None
+
+
+def _following_buttons(case: Case) -> list[Button]:
+    """While it is waited for mail: let the user know too, or stop waiting."""
+    follow = case.follow_up
+    if case.state is not CaseState.UNBLOCKED or follow is None or case.kind is not CaseKind.ACCOUNT:
+        return []
+    about = {"case": case.case_id}
+    tell = [] if follow.tell_user_by or bursts_again(case) else [Button("tell_user", say("button.tell_user"), about)]
+    return [*tell, Button("close", say("button.close"), about)]
 
 
 def _refresh(case: Case) -> Button:
@@ -158,10 +202,10 @@ def _refresh(case: Case) -> Button:
 
 def _facts(case: Case) -> tuple[Text, ...]:
     asked = say("fact.asked", requester=case.requester.name, at=case.opened_at, case=case.case_id)
-    if case.state is CaseState.UNBLOCKED and case.block and case.block.since:
+    if case.state in (CaseState.UNBLOCKED, CaseState.CLOSED) and case.block and case.block.since:
         blocked = (say("block.lifted", since=case.block.since), *_block_details(case.block))
     else:
-        blocked = _block_facts(case.block)
+        blocked = (*_block_facts(case.block), *(cause_lines(case.diagnosis) if case.diagnosis else ()))
     account = (say("fact.account", upn=case.subject.upn),) if case.subject else ()
     return (*account, *_subject_facts(case.subject), *_mailbox_facts(case), *blocked, asked)
 
@@ -209,7 +253,7 @@ def _secure_step(case: Case) -> Step:
     return Step(
         title=say("checklist.step.secure"),
         mark=_secure_mark(case),
-        note=_secure_note(case),
+        notes=_secure_notes(case),
         verdict=_verdict(case, limit=3 if case.state in _UNDER_REVIEW else 0),
         groups=_groups(
             (None, _signal_lines(case)), (say("checklist.containment"), _action_lines(case.containment, case))
@@ -235,12 +279,12 @@ def _secure_state(case: Case) -> StepState:
     return state
 
 
-def _secure_note(case: Case) -> Text | None:
+def _secure_notes(case: Case) -> tuple[Text, ...]:
     override = _granted_override(case)
     if override is None or case.containment_proven:
-        return None
+        return ()
     by = override.decided_by.name if override.decided_by else say("word.somebody")
-    return say("checklist.overridden", by=by, at=override.decided_at, reason=override.reason)
+    return (say("checklist.overridden", by=by, at=override.decided_at, reason=override.reason),)
 
 
 def _granted_override(case: Case) -> Approval | None:
@@ -395,7 +439,7 @@ def _action_mark(action: Action, case: Case) -> Mark:
     mark = faces.action_mark(action.state)
     if action.state is not ActionState.PROPOSED or case.state is CaseState.AWAITING_APPROVAL:
         return mark
-    return replace(mark, word=say("action_state.not_started" if case.is_open else "action_state.not_done"))
+    return replace(mark, word=say("action_state.not_started" if case.is_at_work else "action_state.not_done"))
 
 
 def _proposal_line(number: int, action: Action, purpose: ApprovalPurpose) -> Line:
@@ -434,17 +478,20 @@ def _target(action: Action) -> str | Text:
 
 
 def _unblock_step(case: Case, may_override: bool) -> Step:
-    unblock = tuple(action for action in case.actions if action.kind is ActionKind.UNBLOCK)
+    unblock = tuple(action for action in case.actions if action.kind in LIFTING)
     state = _unblock_state(case)
     return Step(
-        title=say("checklist.step.unblock"),
+        title=say("checklist.step.unblock" + (".alone" if case.kind is CaseKind.CONNECTOR else "")),
         mark=_unblock_mark(case, state),
+        notes=follow_lines(case),
         groups=_groups((None, _action_lines(unblock, case))),
         form=_override_form(case) if may_override and case.state is CaseState.LOCKED else None,
     )
 
 
 def _unblock_state(case: Case) -> StepState:
+    if case.contain_only and case.verdict is not None and not any(a.kind in LIFTING for a in case.actions):
+        return StepState.NOT_NEEDED
     if case.state is CaseState.AWAITING_APPROVAL and not case.containment:
         return StepState.NEEDS_APPROVAL
     return faces.CASES[case.state].steps[1]
@@ -458,6 +505,10 @@ def _reasoned(mark: Mark, reason: Text | None) -> Mark:
 def _unblock_mark(case: Case, state: StepState) -> Mark:
     """A locked case names what step 2 waits for; before it got stuck, step 1 as a whole is enough."""
     mark = faces.step_mark(state)
+    if case.state is CaseState.UNBLOCKED and case.follow_up and not case.follow_up.first_delivered_at:
+        return _reasoned(mark, say("checklist.waiting_for_mail") if case.kind is CaseKind.ACCOUNT else None)
+    if state is StepState.NOT_NEEDED:
+        return _reasoned(mark, say("checklist.nothing_to_unblock") if case.contain_only else None)
     if state is StepState.WAITING:
         return _reasoned(mark, say("checklist.waits_for_secure"))
     if case.state is CaseState.CONTAINING:
@@ -497,10 +548,6 @@ def _override_button(claim: str) -> Button:
 # --- step 3: keep it from happening again ----------------------------------------------------------------------------
 
 
-#: Items whose number is worth a line even when all is well.
-_MEASURED = frozenset({"secure_score"})
-
-
 def _prevent_step(case: Case) -> Step:
     state = _prevent_state(case)
     return Step(
@@ -508,58 +555,16 @@ def _prevent_step(case: Case) -> Step:
         mark=_reasoned(
             faces.step_mark(state), say("checklist.waits_for_unblock") if state is StepState.WAITING else None
         ),
-        groups=_groups((None, _prevention_lines(case.prevention))),
-        form=_tick_form(case),
+        groups=_groups((None, step_lines(case))),
+        form=step_form(case),
     )
 
 
 def _prevent_state(case: Case) -> StepState:
     state = faces.CASES[case.state].steps[2]
     if state is StepState.RUNNING and case.prevention:
-        return StepState.NEEDS_PERSON if _still_to_do(case) else StepState.DONE
+        return StepState.NEEDS_PERSON if open_items(case) else StepState.DONE
     return state
-
-
-def _still_to_do(case: Case) -> tuple[PreventionItem, ...]:
-    settled = {PreventionState.OK, PreventionState.TICKED}
-    return tuple(item for item in case.prevention if item.state not in settled)
-
-
-def _prevention_lines(items: Sequence[PreventionItem]) -> tuple[Line, ...]:
-    """What is missing first; what is in place shares a line; what can be ticked stands in the tick boxes below."""
-    shown = (PreventionState.OPEN, PreventionState.UNKNOWN, PreventionState.TICKED)
-    told = [_prevention_line(item) for state in shown for item in items if item.state is state]
-    in_place = [item for item in items if item.state is PreventionState.OK]
-    told += [_prevention_line(item) for item in in_place if item.item_id in _MEASURED]
-    labels = tuple(_prevention_label(item) for item in in_place if item.item_id not in _MEASURED)
-    return (*told, *_sum_line(faces.prevention_mark(PreventionState.OK), labels))
-
-
-def _prevention_line(item: PreventionItem) -> Line:
-    said = item.summary
-    if item.state is PreventionState.TICKED and item.ticked_by:
-        said = say("prevention.ticked_by", by=item.ticked_by.name, at=item.ticked_at)
-    return Line(mark=faces.prevention_mark(item.state), label=_prevention_label(item), said=said)
-
-
-def _prevention_label(item: PreventionItem) -> Text:
-    return say(f"prevention.{item.item_id}.label")
-
-
-def _tick_form(case: Case) -> Form | None:
-    """Tick boxes for what only a person can do, and one button, so that a card never runs out of buttons."""
-    todo = [item for item in case.prevention if item.state is PreventionState.TODO]
-    if not todo:
-        return None
-    choices = Choices(
-        input_id="item",
-        label=say("tick.label"),
-        choices=tuple(Choice(item.item_id, _prevention_label(item)) for item in todo),
-        error=say("tick.error"),
-        several=True,
-    )
-    button = Button("tick", say("button.tick"), {"case": case.case_id}, sends_inputs=True)
-    return Form(choices=choices, buttons=(button,))
 
 
 def _groups(*titled: tuple[Text | None, tuple[Line, ...]]) -> tuple[Group, ...]:
@@ -571,8 +576,8 @@ def _groups(*titled: tuple[Text | None, tuple[Line, ...]]) -> tuple[Group, ...]:
 
 def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
     """The question to the on-call while it is open; afterwards how it ended, without buttons."""
-    pending, undo = approval.state is ApprovalState.PENDING, approval.purpose is ApprovalPurpose.UNDO
-    verdict = None if undo else _verdict(case, MAX_REASONS if pending else 0)
+    pending, alone = approval.state is ApprovalState.PENDING, approval.purpose in ON_THEIR_OWN
+    verdict = None if alone else _verdict(case, MAX_REASONS if pending else 0)
     asked = _asked_actions(case, approval)
     return ApprovalView(
         headline=_prompt_headline(case, approval),
@@ -587,13 +592,19 @@ def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
             _proposal_line(n, a, approval.purpose) if pending else _asked_line(n, a, approval)
             for n, a in enumerate(asked, start=1)
         ),
-        unreadable=_unreadable(case) if pending and not undo else (),
-        deadline=say(f"approval_prompt.answer_by{'.undo' if undo else ''}", until=approval.expires_at)
+        unreadable=_unreadable(case) if pending and not alone else (),
+        deadline=say(f"approval_prompt.answer_by{_deadline_kind(case, approval)}", until=approval.expires_at)
         if pending
         else None,
         form=_prompt_form(case, approval) if pending else _afterwards_form(case, approval),
         notification=_notification(case, approval),
     )
+
+
+def _deadline_kind(case: Case, approval: Approval) -> str:
+    """Without an answer an account stays blocked; where none is blocked, everything stays as it is."""
+    blocked = any(action.kind is ActionKind.UNBLOCK for action in case.actions)
+    return "" if blocked and approval.purpose not in ON_THEIR_OWN else ".undo"
 
 
 def _actions_title(case: Case, approval: Approval) -> Text:
@@ -612,14 +623,24 @@ def _prompt_headline(case: Case, approval: Approval) -> Text:
 def _question(case: Case, approval: Approval) -> Text:
     since = case.block.since if case.block else None
     upn = case.subject.upn if case.subject else case.query
-    secured = approval.purpose is ApprovalPurpose.REMEDIATION and not case.containment
     return say(
-        f"approval_prompt.{approval.purpose.value}.question" + (".unblock_only" if secured else ""),
+        f"approval_prompt.{approval.purpose.value}.question{_question_kind(case, approval)}",
         requester=(approval.asked_by or case.requester).name,
         who=_who(case),
         upn=upn,
         since=say("approval_prompt.since", since=since) if since else say("approval_prompt.since_unknown"),
     )
+
+
+def _question_kind(case: Case, approval: Approval) -> str:
+    """Which of the wordings fits: secure and unblock, secure alone, unblock alone, or a connector."""
+    if approval.purpose is not ApprovalPurpose.REMEDIATION:
+        return ""
+    if case.kind is CaseKind.CONNECTOR:
+        return ".connector"
+    if not any(action.kind in LIFTING for action in case.actions):
+        return ".contain_only"
+    return "" if case.containment else ".unblock_only"
 
 
 def _cautions(case: Case, approval: Approval) -> tuple[Text, ...]:
@@ -674,8 +695,10 @@ def _asked_actions(case: Case, approval: Approval) -> tuple[Action, ...]:
     """What this approval is about: all actions, or for an override the unblock alone."""
     if approval.purpose is ApprovalPurpose.UNDO:
         return tuple(reversed(case.actions_of(approval.about)))
+    if approval.purpose is ApprovalPurpose.FIX:
+        return case.actions_of(approval.about)
     if approval.purpose is ApprovalPurpose.OVERRIDE:
-        return tuple(action for action in case.actions if action.kind is ActionKind.UNBLOCK)
+        return tuple(action for action in case.actions if action.kind in LIFTING)
     return case.actions
 
 
@@ -695,7 +718,7 @@ def _prompt_form(case: Case, approval: Approval) -> Form:
         return Form((_override_reason(),), None, (_override_button(approval.claim), replace(deny, sends_inputs=False)))
     if approval.purpose is ApprovalPurpose.UNDO:
         return _undo_form(case, approval, claim, deny)
-    boxes = _boxes(case)
+    boxes = _boxes(case) if approval.purpose is ApprovalPurpose.REMEDIATION else None
     approve = Button(
         "approve", say("button.approve"), {**claim, **({"boxes": "yes"} if boxes else {})}, "positive", True
     )
@@ -763,8 +786,8 @@ def _afterwards_form(case: Case, approval: Approval) -> Form | None:
 
 def _notification(case: Case, approval: Approval) -> Text:
     headline = _prompt_headline(case, approval)
-    undo = approval.purpose is ApprovalPurpose.UNDO
-    if approval.state is not ApprovalState.PENDING or case.verdict is None or undo:
+    alone = approval.purpose in ON_THEIR_OWN
+    if approval.state is not ApprovalState.PENDING or case.verdict is None or alone:
         return headline
     verdict = _verdict(case)
     assert verdict is not None, "a question is only asked with a verdict"
@@ -817,7 +840,7 @@ def access_pass(case: Case, value: str, valid_until: datetime | None) -> AccessP
 
 def dry_run(case: Case, calls: Sequence[tuple[str, tuple[str, ...], Text | None]], *, undo: bool = False) -> DryRunView:
     """Action id, the exact lines of its call, and a note where there is no call; of the plan, or of an undo."""
-    named = {action.action_id: action for action in case.actions}
+    named = {action.action_id: action for action in (*case.actions, *case.fixes)}
     label = _undo_label if undo else _action_label
     return DryRunView(
         headline=say("dry_run.headline", who=_who(case)),
@@ -907,6 +930,8 @@ def more_line(hidden: int) -> Line:
 
 _COMMANDS = (
     "unblock",
+    "why",
+    "unblock_connector",
     "check",
     "status",
     "cases",
@@ -914,7 +939,11 @@ _COMMANDS = (
     "cancel",
     "report",
     "dry_run",
+    "charts",
     "undo",
+    "contain",
+    "close",
+    "prevention",
     "access_pass",
     "help",
     "approvals_here",

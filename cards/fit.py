@@ -16,10 +16,13 @@ from cards.views import (
     Call,
     CaseListView,
     ChecklistView,
+    DiagnosisView,
     DryRunView,
     Group,
     Line,
+    ListedItem,
     NoticeView,
+    PreventionView,
     Step,
     View,
 )
@@ -93,12 +96,33 @@ def _dry_run(view: DryRunView, limits: Limits) -> View:
     return replace(view, calls=(*shown, *more))
 
 
+def _diagnosis(view: DiagnosisView, limits: Limits) -> View:
+    return replace(
+        view, causes=tuple(replace(c, evidence=c.evidence[: limits.texts + limits.details]) for c in view.causes)
+    )
+
+
+def _prevention(view: PreventionView, limits: Limits) -> View:
+    """Explanations go first, which a button still gives; then lines, which the boxes still name."""
+    parts, left = [], limits.lines * 3
+    for part in view.parts:
+        items = part.items[:left]
+        hidden = len(part.items) - len(items)
+        left -= len(items)
+        kept = items if limits.details or view.unfolded else tuple(replace(item, why=()) for item in items)
+        more = (ListedItem("", more_line(hidden)),) if hidden else ()
+        parts.append(replace(part, items=(*kept, *more)))
+    return replace(view, parts=tuple(parts))
+
+
 _REDUCERS: dict[type[View], Callable[..., View]] = {
     ChecklistView: _checklist,
     ApprovalView: _approval,
     CaseListView: _case_list,
     NoticeView: _notice,
     DryRunView: _dry_run,
+    DiagnosisView: _diagnosis,
+    PreventionView: _prevention,
 }
 
 

@@ -214,6 +214,10 @@ class Words:
         """The text for places without Markdown: notifications, titles of buttons and choices, labels of inputs."""
         return self._say(text, params, plain_value)
 
+    def country(self, code: str) -> str:
+        """The name of a country by its ISO 3166 code; the code itself for one without a name, a word for none."""
+        return _locale(self.language).territories.get(code, code) if code else self.plain("word.unknown_country")
+
     def _say(self, text: Text | str, params: Mapping[str, Any], clean: Callable[[str, int], str]) -> str:
         key, values = (text, params) if isinstance(text, str) else (text.key, {**text.params, **params})
         template = self._message(key, values)

@@ -18,7 +18,7 @@ from cards.render import MAX_CARD_BYTES, size_bytes
 VERSION = "1.5"
 #: Teams refreshes a card for this many people at most.
 MAX_REFRESH_USERS = 60
-#: More buttons than this are not shown.
+#: More buttons than this in one set are not shown.
 MAX_ACTIONS = 6
 
 #: What a client would act on. Our own words use none of it, so wherever it stands, a value got through.
@@ -48,9 +48,16 @@ def _card_problems(card: Element) -> Iterator[str]:
             yield f"The card has no {name}."
     if (size := size_bytes(card)) > MAX_CARD_BYTES:
         yield f"The card has {size} bytes, more than {MAX_CARD_BYTES}."
-    if (count := sum(1 for element in _elements(card) if _is_button(element))) > MAX_ACTIONS:
-        yield f"The card has {count} buttons, more than {MAX_ACTIONS}."
+    for row in _rows_of_buttons(card):
+        if len(row) > MAX_ACTIONS:
+            yield f"The card has {len(row)} buttons in a row, more than {MAX_ACTIONS}."
     yield from _refresh_problems(card.get("refresh"))
+
+
+def _rows_of_buttons(card: Element) -> Iterator[list[Element]]:
+    """The buttons of each set; those of the card itself are a set too."""
+    yield card.get("actions", [])
+    yield from (element.get("actions", []) for element in _elements(card) if element.get("type") == "ActionSet")
 
 
 def _refresh_problems(refresh: Element | None) -> Iterator[str]:

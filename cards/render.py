@@ -53,7 +53,13 @@ def size_bytes(card: dict[str, Any]) -> int:
 
 def _render(view: View, limits: Limits, language: str, strict: bool) -> Rendered:
     words = Words(language, strict=strict, longest=limits.value_length)
-    values = {"view": view, "t": words.t, "plain": words.plain, "language": words.language}
+    values = {
+        "view": view,
+        "t": words.t,
+        "plain": words.plain,
+        "country": words.country,
+        "language": words.language,
+    }
     card = _card_templates().get_template(f"{view.template}/card.json.j2").render(values)
     summary = _text_templates().get_template(f"{view.template}/summary.txt.j2").render(values)
     return Rendered(card=json.loads(card), summary=" ".join(summary.split()))

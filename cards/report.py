@@ -8,7 +8,7 @@ in the Markdown as it is on cards.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from services.cases import (
     Approval,
     ApprovalPurpose,
     Case,
+    CaseKind,
     CaseState,
     Finding,
     PreventionItem,
@@ -33,7 +34,7 @@ from services.cases import (
     Verdict,
     say,
 )
-from services.report import REDACTED, case_report, findings_of, points_of, redacted, redacted_case
+from services.report import REDACTED, case_report, findings_of, milestones, points_of, redacted, redacted_case
 
 #: The longest value in a report, in characters, and how much of a list is told: all that a case holds.
 MAX_VALUE_LENGTH = 1000
@@ -54,13 +55,15 @@ def as_text(case: Case, entries: Sequence[AuditEntry], language: str) -> str:
     lines = [words.plain(view.headline), *(words.plain(text) for text in (*view.needed, *view.facts)), ""]
     for step in view.steps:
         lines += [*_step(step, words), ""]
+    times = [f"  {words.plain(line)}" for line in _times(case, entries)]
+    lines += [words.plain("report.times"), *times, ""] if times else []
     return "\n".join([*lines, *map(_entry, entries)])
 
 
 def _step(step: Step, words: Words) -> Iterator[str]:
     yield f"{words.plain(step.title)} - {words.plain(step.mark.word)}"
-    if step.note is not None:
-        yield f"  {words.plain(step.note)}"
+    for told in step.notes:
+        yield f"  {words.plain(told)}"
     if step.verdict is not None:
         yield f"  {words.plain(step.verdict.label)}. {words.plain(step.verdict.completeness)}"
         yield from (f"    {words.plain(reason)}" for reason in step.verdict.reasons)
@@ -151,7 +154,7 @@ class _Report:
         self._words = Words(language, longest=MAX_VALUE_LENGTH, most=MAX_LIST_LENGTH)
         self._brief = Words(language)
         self._findings = findings_of(case)
-        self._labels = {action.action_id: _action_label(action) for action in case.actions}
+        self._labels = {action.action_id: _action_label(action) for action in (*case.actions, *case.fixes)}
 
     def lines(self) -> Iterator[str]:
         yield from self._beginning()
@@ -161,6 +164,7 @@ class _Report:
         yield from self._actions()
         yield from self._approvals()
         yield from self._prevention()
+        yield from self._times()
         yield from self._timeline()
         yield from self._verification()
 
@@ -276,7 +280,7 @@ class _Report:
         yield from self._heading(2, say("report.actions"))
         if not self._case.actions:
             yield self._said("report.no_actions")
-        for action in self._case.actions:
+        for action in (*self._case.actions, *self._case.fixes):
             yield from self._action(action)
 
     def _action(self, action: Action) -> Iterator[str]:
@@ -339,6 +343,14 @@ class _Report:
             mark = faces.prevention_mark(item.state)
             marked = say("report.marked", label=say(f"prevention.{item.item_id}.label"), state=mark.word)
             yield f"- {mark.symbol} {self._said(marked)}. {self._said(_prevention_said(item))}"
+
+    # --- how long it took ---
+
+    def _times(self) -> Iterator[str]:
+        lines = _times(self._case, self._entries)
+        if lines:
+            yield from self._heading(2, say("report.times"))
+            yield from self._bullets(*lines)
 
     # --- the story ---
 
@@ -411,13 +423,55 @@ def _action_mark(action: Action, case: Case) -> Mark:
     mark = faces.action_mark(action.state)
     if action.state is not ActionState.PROPOSED or case.state is CaseState.AWAITING_APPROVAL:
         return mark
-    return Mark(mark.symbol, say("action_state.not_started" if case.is_open else "action_state.not_done"), mark.colour)
+    word = say("action_state.not_started" if case.is_at_work else "action_state.not_done")
+    return Mark(mark.symbol, word, mark.colour)
 
 
 def _prevention_said(item: PreventionItem) -> Text:
     if item.ticked_by is not None:
         return say("prevention.ticked_by", by=item.ticked_by.name, at=item.ticked_at)
     return item.summary
+
+
+def _times(case: Case, entries: Sequence[AuditEntry]) -> list[Text]:
+    """From the block to each milestone; of what is not about a block, nothing."""
+    if case.kind is CaseKind.TENANT:
+        return []
+    times = milestones(case, entries)
+    return [_time(name, times[name], case) for name in _MILESTONES]
+
+
+_MILESTONES = ("alert", "request", "approval", "containment", "unblock", "first_delivered")
+
+
+def _time(name: str, milestone: Mapping[str, Any], case: Case) -> Text:
+    label, at, seconds = say(f"report.time.{name}"), milestone["at"], milestone["seconds"]
+    if at is None:
+        return say("report.time.line", what=label, took=say(_missing(name, case)))
+    if seconds is None or seconds < 0:
+        return say("report.time.line", what=label, took=say("report.time.at", at=_moment(at)))
+    return say("report.time.line", what=label, took=say("report.time.took", took=_duration(seconds), at=_moment(at)))
+
+
+def _missing(name: str, case: Case) -> str:
+    """Why there is no moment: what was left undone is told apart from what nobody knows."""
+    follow = case.follow_up
+    if name == "containment" and not case.containment and case.verdict is not None:
+        return "report.time.not_needed"
+    not_known = name == "alert" or (name == "first_delivered" and (follow is None or follow.unread is not None))
+    return "report.time.not_known" if not_known else "report.time.not_so_far"
+
+
+def _duration(seconds: int) -> Text:
+    """The two largest units."""
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if days:
+        return say("report.duration.days", days=days, hours=hours % 24)
+    if hours:
+        return say("report.duration.hours", hours=hours, minutes=minutes % 60)
+    if minutes:
+        return say("report.duration.minutes", minutes=minutes)
+    return say("report.duration.seconds", seconds=seconds)
 
 
 def _event_name(tag: str) -> Text | str:

@@ -4,9 +4,13 @@ Every card in every state, from made-up but realistic cases: for previews, for t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from cards import compose, faces
+from cards import compose, faces, news, prevention
+from cards.diagnosis import diagnosis
+from cards.pictures import pictures
 from cards.views import Tone, View
 from services.cases import (
     Action,
@@ -19,13 +23,24 @@ from services.cases import (
     Block,
     BlockKind,
     Case,
+    CaseKind,
     CaseState,
+    Cause,
+    CauseKind,
+    Certainty,
+    Diagnosis,
     Finding,
+    FollowUp,
+    HourCount,
     Impact,
+    Lifter,
+    Pictures,
     PreventionItem,
     PreventionState,
+    ScoreMark,
     ScorePart,
     SignalState,
+    SignInMark,
     Subject,
     Text,
     UnknownReason,
@@ -34,6 +49,9 @@ from services.cases import (
     plan_hash,
     say,
 )
+from services.ports import Audience, News, NewsKind
+from services.prevention.catalogue import CATALOGUE, Scope
+from services.tracking import with_defaults
 
 NOW = datetime(2026, 11, 24, 3, 12, tzinfo=UTC)
 _TENANT = "8f2f4bd0-0f3a-4f0c-9d57-2f6c1a0d1001"
@@ -252,16 +270,27 @@ def _prevention(ticked: bool = False) -> tuple[PreventionItem, ...]:
     by_hand = ("warn_contacts", "check_sent_items", "scan_devices", "review_contact_info", "dedicated_admins")
     checked = (
         ("user_mfa", missing, say("prevention.user_mfa.open")),
-        ("mfa_everyone", ok, say("prevention.mfa_everyone.ok")),
+        ("mfa_everyone", ok, say("prevention.mfa_everyone.defaults")),
         ("outbound_policy", ok, say("prevention.outbound_policy.ok", n=500)),
         ("auto_forwarding", missing, say("prevention.auto_forwarding.open")),
         ("unified_audit", ok, say("prevention.unified_audit.ok")),
         ("mailbox_audit", PreventionState.UNKNOWN, say("unreadable.permission")),
+        ("user_smtp_auth", missing, say("prevention.user_smtp_auth.open")),
         ("secure_score", ok, say("prevention.secure_score.value", score=212, max=340)),
         *((item_id, todo, say("prevention.todo")) for item_id in (*by_hand, "phishing_training")),
     )
-    items = tuple(PreventionItem(item_id=i, state=state, summary=summary) for i, state, summary in checked)
-    return tuple(_ticked(item) for item in items) if ticked else items
+    items = tuple(
+        PreventionItem(
+            item_id=i,
+            state=state,
+            summary=summary,
+            checked_at=NOW,
+            fix=CATALOGUE[i].fix if state is missing else None,
+        )
+        for i, state, summary in checked
+    )
+    owned = with_defaults(_known(CaseState.UNBLOCKED), items)
+    return tuple(_ticked(item) for item in owned) if ticked else owned
 
 
 def _ticked(item: PreventionItem) -> PreventionItem:
@@ -299,7 +328,7 @@ def sample_cases() -> dict[str, Case]:
         "not_unblocked": _acting(
             CaseState.NOT_UNBLOCKED,
             *(*(proven,) * 5, ActionState.FAILED),
-            outcome=say("action.unblock.limit_exceeded", detail="limit reached"),
+            outcome=say("action.unblock.limit_exceeded", detail="limit reached", what=JANE.upn, tenant=_TENANT, at=NOW),
         ),
         "denied": _judged(
             CaseState.DENIED, outcome=say("outcome.denied_because", who="Megan Bowen", reason="Call Jane first")
@@ -307,6 +336,12 @@ def sample_cases() -> dict[str, Case]:
         "expired": _judged(CaseState.EXPIRED, outcome=say("outcome.expired_awaiting_approval")),
         "expired_locked": _acting(CaseState.EXPIRED, *_ONE_FAILED, outcome=say("outcome.expired_locked")),
         "cancelled": _judged(CaseState.CANCELLED, outcome=say("outcome.cancelled", who="Alex Wilber")),
+        "closed": followed_cases()["closed"],
+        "contained": _contained_only(CaseState.CONTAINED, *(proven,) * 5),
+        "not_contained": _contained_only(CaseState.NOT_CONTAINED, *_ONE_FAILED[:5]),
+        "connector_asked": _connector(CaseState.AWAITING_APPROVAL),
+        "connector_closed": _connector(CaseState.CLOSED, proven, outcome=say("outcome.connector_unblocked")),
+        "tracking": _organisation(_open_everywhere()),
         "nothing_to_do": _case(CaseState.NOTHING_TO_DO, outcome=say("outcome.nobody", query="jane")),
         "nothing_to_do_until_tomorrow": _known(
             CaseState.NOTHING_TO_DO,
@@ -314,6 +349,21 @@ def sample_cases() -> dict[str, Case]:
             outcome=say("outcome.until_tomorrow", upn=JANE.upn),
         ),
     }
+
+
+def _contained_only(state: CaseState, *states: ActionState) -> Case:
+    """A case that had nothing to unblock."""
+    case = _acting(state, *states, ActionState.PROPOSED, contain_only=True, block=Block(kind=BlockKind.NONE))
+    outcome = say("outcome.contained") if case.containment_proven else say("outcome.not_contained", n=1)
+    return case.model_copy(update={"actions": case.containment, "outcome": outcome, "prevention": _prevention()})
+
+
+def _connector(state: CaseState, done: ActionState = ActionState.PROPOSED, **more: object) -> Case:
+    """A case about a blocked connector, which has no account."""
+    unblock = _action("unblock_connector", ActionKind.UNBLOCK_CONNECTOR, "Scanner relay", Impact.HIGH, state=done)
+    prompt = _approval((unblock,)) if done is ActionState.PROPOSED else _granted((unblock,))
+    about = {"kind": CaseKind.CONNECTOR, "connector_id": "4b7c9a2e-1d3f-4a5b-8c6d-7e8f9a0b1c2d"}
+    return _case(state, **about, actions=(unblock,), approvals=(prompt,), query="Scanner relay", **more)
 
 
 def _no_evidence() -> Case:
@@ -431,13 +481,25 @@ def hostile_case() -> Case:
 
 def samples() -> dict[str, View]:
     """Every card in every state, by a name that is fit for a file."""
-    return {**_checklists(), **_prompts(), **_small_cards()}
+    return {
+        **_checklists(),
+        **_prompts(),
+        **_small_cards(),
+        **_news_cards(),
+        **_diagnosis_cards(),
+        **_prevention_cards(),
+        **_picture_cards(),
+    }
 
 
 def _checklists() -> dict[str, View]:
     cases = sample_cases()
     return {
-        **{f"checklist_{name}": compose.checklist(case) for name, case in cases.items()},
+        **{
+            f"checklist_{name}": compose.checklist(case)
+            for name, case in cases.items()
+            if case.kind is not CaseKind.TENANT
+        },
         "checklist_locked_may_override": compose.checklist(cases["locked"], may_override=True),
         "checklist_hostile": compose.checklist(hostile_case()),
         "checklist_refused": compose.refusal(say("refusal.own_request"), compose.checklist(cases["awaiting_approval"])),
@@ -533,3 +595,270 @@ def _small_cards() -> dict[str, View]:
         "help_card": compose.help_card(True),
         "help_card_may_not_request": compose.help_card(False),
     }
+
+
+# --- after the unblock -----------------------------------------------------------------------------------------------
+
+_UNBLOCKED_AT = NOW + timedelta(minutes=5)
+
+
+def followed_cases() -> dict[str, Case]:
+    """An unblocked case at several moments of the day after."""
+    known = {"looked_at": NOW + timedelta(minutes=40), "messages": 3, "recipients": 3}
+    flows = {**known, "first_delivered_at": NOW + timedelta(minutes=21), "refused_at": NOW + timedelta(minutes=9)}
+    refused = {**known, "refused_at": NOW + timedelta(hours=2), "refused_code": "5.1.8"}
+    burst = {"messages": 9, "recipients": 214, "burst_recipients": 206, "burst_at": NOW + timedelta(minutes=33)}
+    a_day_later = {"looked_at": NOW + timedelta(hours=25), "escalated_at": NOW + timedelta(hours=24, minutes=5)}
+    return {
+        "waiting": _followed(tell_user_by=_ALEX),
+        "expected": _followed(**{**known, "refused_at": NOW + timedelta(minutes=9), "refused_code": "5.1.8"}),
+        "flows": _followed(**flows, user_told=True, tell_user_by=_ALEX),
+        "refused": _followed(**refused),
+        "a_day_refused": _followed(**{**refused, **a_day_later}),
+        "a_day_silent": _followed(**a_day_later),
+        "a_day_unproven": _followed(**{**known, **a_day_later}),
+        "a_day_unread": _followed(**a_day_later, unread=say("unreadable.throttled")),
+        "burst": _followed(**{**flows, **burst}),
+        "closed": _followed(**flows).moved(
+            CaseState.CLOSED, NOW + timedelta(hours=21), outcome=say("outcome.closed_flowing", at=NOW)
+        ),
+    }
+
+
+def _followed(**seen: object) -> Case:
+    midnight = NOW.replace(hour=0, minute=0) + timedelta(days=1)
+    times = {"next_look_at": midnight, "unguarded_until": midnight, "escalate_at": _UNBLOCKED_AT + timedelta(hours=24)}
+    follow = FollowUp(unblocked_at=_UNBLOCKED_AT, **{**times, **seen})
+    outcome, prevention = say("outcome.unblocked"), _prevention()
+    return _acting(CaseState.UNBLOCKED, *_ALL_PROVEN, outcome=outcome, prevention=prevention, follow_up=follow)
+
+
+def _news_cards() -> dict[str, View]:
+    cases = followed_cases()
+    kinds = {
+        "mail_flows": (NewsKind.MAIL_FLOWS, "flows"),
+        "mail_flows_closed": (NewsKind.MAIL_FLOWS, "closed"),
+        "still_refused": (NewsKind.STILL_REFUSED, "refused"),
+        "nothing_delivered_refused": (NewsKind.NOTHING_DELIVERED, "a_day_refused"),
+        "nothing_delivered_silent": (NewsKind.NOTHING_DELIVERED, "a_day_silent"),
+        "nothing_delivered_unproven": (NewsKind.NOTHING_DELIVERED, "a_day_unproven"),
+        "nothing_delivered_unread": (NewsKind.NOTHING_DELIVERED, "a_day_unread"),
+        "burst": (NewsKind.BURST, "burst"),
+        "user_can_send": (NewsKind.USER_CAN_SEND, "flows"),
+    }
+    told = {name: News(news_id=name, kind=kind, audience=Audience.REQUESTER) for name, (kind, _) in kinds.items()}
+    return {
+        **{f"news_{name}": news.news(cases[case], told[name]) for name, (_, case) in kinds.items()},
+        **{f"checklist_followed_{name}": compose.checklist(cases[name]) for name in ("waiting", "expected", "burst")},
+    }
+
+
+# --- prevention ------------------------------------------------------------------------------------------------------
+
+
+def _prevention_cards() -> dict[str, View]:
+    lists = prevention_cases()
+    return {
+        **{f"prevention_{name}": prevention.board(case) for name, case in lists.items()},
+        "prevention_hostile": prevention.board(_hostile_owner(lists["account"])),
+        "prevention_wrong_owner": replace(
+            prevention.board(lists["account"]), refused=say("bad_owner.nobody", query=_HOSTILE)
+        ),
+        "prevention_explained": prevention.explained(lists["account"], ("user_mfa", "warn_contacts")),
+        "reminder_owner": prevention.reminder(lists["overdue"], _ALEX.user_oid),
+        "reminder_nobodys": prevention.reminder(lists["organisation"], ""),
+        "reminder_done": prevention.reminder(lists["done"], _ALEX.user_oid),
+        "approval_prompt_fix": compose.approval_prompt(lists["fix_asked"], lists["fix_asked"].approvals[0]),
+        "checklist_overdue": compose.checklist(lists["overdue"]),
+    }
+
+
+def prevention_cases() -> dict[str, Case]:
+    """Cases whose prevention list is looked at."""
+    account = _acting(
+        CaseState.CLOSED, *_ALL_PROVEN, prevention=_prevention(ticked=True), follow_up=_followed().follow_up
+    )
+    organisation = _organisation(_open_everywhere())
+    everything_done = tuple(item.model_copy(update={"state": PreventionState.OK}) for item in _prevention(ticked=True))
+    return {
+        "account": account,
+        "overdue": account.model_copy(update={"changed_at": NOW + timedelta(days=20)}),
+        "done": account.model_copy(update={"prevention": everything_done}),
+        "organisation": organisation,
+        "organisation_unread": _organisation(()),
+        "fix_asked": _fix_asked(organisation),
+    }
+
+
+def _organisation(items: tuple[PreventionItem, ...]) -> Case:
+    nobody = Actor(user_oid="", name="Unblock", tenant_id=_TENANT)
+    fields = {"case_id": "T7Q2M4", "kind": CaseKind.TENANT, "query": "", "requester": nobody}
+    case = _case(CaseState.TRACKING, **fields)
+    return case.model_copy(update={"prevention": with_defaults(case, items)})
+
+
+def _open_everywhere() -> tuple[PreventionItem, ...]:
+    """The longest list that there is: everything that concerns the organisation, open, with all that can be said."""
+    ids = [item_id for item_id, item in CATALOGUE.items() if item.scope is Scope.TENANT]
+    return tuple(_open_item(item_id, place) for place, item_id in enumerate(ids))
+
+
+#: What the bot says of the items whose text is not simply that they are open.
+_READ: Mapping[str, tuple[PreventionState, Text]] = {
+    "secure_score": (PreventionState.OPEN, say("prevention.secure_score.value", score=142, max=340)),
+    "outbound_policy": (PreventionState.OPEN, say("prevention.outbound_policy.no_limit", policy="Default")),
+    "alert_policy": (PreventionState.UNKNOWN, say("prevention.alert_policy.unseen")),
+    "federated_accounts": (PreventionState.TODO, say("prevention.federated_accounts.synced")),
+    "identity_protection": (PreventionState.UNKNOWN, say("unreadable.licence_named", licence="Entra ID P2")),
+}
+
+
+def _open_item(item_id: str, place: int) -> PreventionItem:
+    known = CATALOGUE[item_id]
+    plainly = (PreventionState.OPEN, say(f"prevention.{item_id}.open", n=6))
+    state, told = (PreventionState.TODO, say("prevention.todo")) if known.is_manual else _READ.get(item_id, plainly)
+    return PreventionItem(
+        item_id=item_id,
+        state=state,
+        summary=told,
+        owner=_MEGAN if place % 4 == 0 else None,
+        points=8.0 if known.controls and state is PreventionState.OPEN else None,
+        fix=known.fix,
+        checked_at=NOW,
+    )
+
+
+def _fix_asked(organisation: Case) -> Case:
+    fix = _action("f1", ActionKind.BLOCK_AUTO_FORWARDING, "Default", Impact.MEDIUM, reversible=True)
+    asked = _approval((), purpose=ApprovalPurpose.FIX, about=("f1",), asked_by=_ALEX)
+    return organisation.model_copy(update={"fixes": (fix,), "approvals": (asked,)})
+
+
+def _hostile_owner(case: Case) -> Case:
+    """An owner whose name would like to be markup."""
+    owner = _ALEX.model_copy(update={"name": _HOSTILE * 3})
+    items = tuple(item.model_copy(update={"owner": owner, "ticked_by": owner}) for item in case.prevention)
+    return case.model_copy(update={"prevention": items})
+
+
+# --- why mail does not leave -----------------------------------------------------------------------------------------
+
+
+def _diagnosis_cards() -> dict[str, View]:
+    found = sample_diagnoses()
+    cards = {f"diagnosis_{name}": diagnosis(each, JANE) for name, each in found.items()}
+    hostile = JANE.model_copy(update={"display_name": _HOSTILE * 3})
+    return {
+        **cards,
+        "diagnosis_of_report": diagnosis(found["recipient_rate"]),
+        "diagnosis_hostile": diagnosis(_hostile_diagnosis(), hostile),
+    }
+
+
+def sample_diagnoses() -> dict[str, Diagnosis]:
+    """What `why` can come to."""
+    reported = (say("diagnosis.report.code", code="5.1.90"), say("diagnosis.report.as_number", number="42004"))
+    connector_id = "3f1c9a52-0b7e-4d7a-9c1e-5a2d8e6b4f10"
+    connector = Cause(
+        kind=CauseKind.CONNECTOR,
+        certainty=Certainty.POSSIBLE,
+        lifter=Lifter.ADMIN,
+        since=NOW - timedelta(days=2),
+        connectors=(connector_id,),
+        evidence=(say("diagnosis.connector", name=connector_id), say("diagnosis.reason.percent", n=88)),
+    )
+    no_trace = say("diagnosis.unread.trace", why=say("unreadable.permission_named", permission="X.Read.All"))
+    nothing = Cause(kind=CauseKind.NONE, lifter=Lifter.NOBODY)
+    causes = {
+        "restricted": (_on_the_list(),),
+        "until_tomorrow": (_cause(CauseKind.UNTIL_TOMORROW, Lifter.TIME, ends_at=NOW + timedelta(hours=21)),),
+        "recipient_rate": (
+            _cause(CauseKind.RECIPIENT_RATE, Lifter.TIME, *reported, ends_at=NOW + timedelta(hours=5), code="5.1.90"),
+        ),
+        "connector": (connector.model_copy(update={"certainty": Certainty.SEEN, "code": "5.7.711"}),),
+        "tenant_limit": (_cause(CauseKind.TENANT_LIMIT, Lifter.TIME, code="5.7.233"),),
+        "tenant_restricted": (_cause(CauseKind.TENANT_RESTRICTED, Lifter.MICROSOFT, code="5.7.705"), _on_the_list()),
+        "forwarding_forbidden": (_cause(CauseKind.FORWARDING_FORBIDDEN, Lifter.SETTING, code="5.7.520"),),
+        "other": (_cause(CauseKind.OTHER, Lifter.NOBODY, say("diagnosis.code.recipient"), code="5.1.10"),),
+        "banned": (_cause(CauseKind.OTHER, Lifter.MICROSOFT, say("diagnosis.code.banned_sender"), code="5.7.502"),),
+        "none": (nothing, connector),
+    }
+    perhaps = nothing.model_copy(update={"certainty": Certainty.POSSIBLE})
+    return {
+        **{name: Diagnosis(causes=each) for name, each in causes.items()},
+        "unread": Diagnosis(causes=(perhaps,), unread=(no_trace,)),
+    }
+
+
+def _cause(kind: CauseKind, lifter: Lifter, *evidence: Text, **more: object) -> Cause:
+    return Cause(kind=kind, lifter=lifter, evidence=evidence, **more)
+
+
+def _on_the_list() -> Cause:
+    reason = (
+        say("diagnosis.reason.limit"),
+        say("diagnosis.reason.internal", n=3),
+        say("diagnosis.reason.external", n=2871),
+        say("diagnosis.reason.limit_external"),
+        say("diagnosis.reason.other", name="NewKey", value="42"),
+    )
+    return _cause(CauseKind.RESTRICTED, Lifter.ADMIN, *reason, since=NOW - timedelta(hours=1, minutes=17))
+
+
+def _hostile_diagnosis() -> Diagnosis:
+    line = say("diagnosis.forwarding.rule", rule=_HOSTILE * 4, targets=[_HOSTILE] * 12)
+    causes = tuple(_cause(kind, Lifter.ADMIN, *(line,) * 20, connectors=(_HOSTILE,)) for kind in CauseKind)
+    return Diagnosis(causes=causes, unread=(say("diagnosis.unread.list", why=_HOSTILE),) * 3)
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def drawn_cases() -> dict[str, Case]:
+    """Cases with pictures: the attack on Jane, as much as can be, and with parts that are missing."""
+    jane = sample_cases()["unblocked"]
+    everything = _pictures(hours=28, days=6)
+    unread = Pictures(sent=everything.sent[16:])
+    return {
+        "jane": jane.model_copy(update={"pictures": everything}),
+        "full": jane.model_copy(update={"pictures": _pictures(hours=72, days=30, marks=200)}),
+        "not_blocked": jane.model_copy(update={"block": None, "reading_since": NOW, "pictures": _quiet(everything)}),
+        "unread": jane.model_copy(update={"pictures": unread}),
+        "none": jane,
+    }
+
+
+def _pictures(*, hours: int, days: int, marks: int = 40) -> Pictures:
+    """An attack from Nigeria and Vietnam on somebody who writes a few messages a day, and one setting put right."""
+    first = NOW.replace(minute=0) - timedelta(hours=25)
+    spikes = {22: (402, 1204), 23: (561, 1667)}
+    usual = [(0, 0), (1, 1), (2, 3), (0, 0), (3, 5), (1, 2)]
+    counts = [spikes.get(n, usual[n % len(usual)] if n < 22 else (0, 0)) for n in range(hours)]
+    places = ["SE"] * 7 + ["DK"]
+    own = [_mark(NOW - timedelta(hours=4 + n * 24 * days / marks), places[n % len(places)], True) for n in range(marks)]
+    attack = [_mark(NOW - timedelta(minutes=95 - n), ("NG", "VN")[n % 2], n in (2, 5)) for n in range(9)]
+    scores = [ScoreMark(at=_midnight(n), score=45.1 + (2.2 if n == 0 else 0), maximum=120) for n in range(days)]
+    return Pictures(
+        sent=tuple(
+            HourCount(at=first + timedelta(hours=n), messages=m, recipients=r) for n, (m, r) in enumerate(counts)
+        ),
+        sign_ins=tuple(sorted((*own, *attack), key=lambda mark: mark.at))[-200:],
+        scores=tuple(reversed(scores)),
+    )
+
+
+def _quiet(drawn: Pictures) -> Pictures:
+    home = tuple(mark for mark in drawn.sign_ins if mark.country == "SE")
+    return Pictures(sent=drawn.sent[2:22], sign_ins=home, scores=drawn.scores[-1:])
+
+
+def _midnight(days_ago: int) -> datetime:
+    return NOW.replace(hour=0, minute=0) - timedelta(days=days_ago)
+
+
+def _mark(at: datetime, country: str, succeeded: bool) -> SignInMark:
+    return SignInMark(at=at, country=country, succeeded=succeeded)
+
+
+def _picture_cards() -> dict[str, View]:
+    return {f"pictures_{name}": pictures(case) for name, case in drawn_cases().items()}

@@ -59,6 +59,9 @@ class Field:
     #: What is said when a required field was left empty.
     error: Text | None = None
     max_length: int = 400
+    multiline: bool = True
+    #: A day to be picked from a calendar; it is sent as ISO 8601 (2026-12-24).
+    is_date: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,8 +152,8 @@ class Step:
 
     title: Text
     mark: Mark
-    #: What it waits for, or why it ended as it did.
-    note: Text | None = None
+    #: What it waits for, or why it ended as it did; and what is seen of it since.
+    notes: tuple[Text, ...] = ()
     verdict: VerdictPart | None = None
     groups: tuple[Group, ...] = ()
     form: Form | None = None
@@ -236,6 +239,84 @@ class CaseListView(View):
     hint: Text
 
 
+@dataclass(frozen=True)
+class CausePart:
+    """One thing that keeps mail from leaving."""
+
+    #: Who can lift it, and when.
+    lift: Text
+    next_step: Text
+    #: What it is; None for the first, which the headline names.
+    label: Text | None = None
+    since: Text | None = None
+    #: Small lines that show it.
+    evidence: tuple[Text, ...] = ()
+
+    @property
+    def small_print(self) -> tuple[Text, ...]:
+        return (*((self.since,) if self.since else ()), *self.evidence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnosisView(View):
+    """Why mail does not leave; the headline is the first cause."""
+
+    template: ClassVar[str] = "diagnosis"
+
+    #: Whose mail it is.
+    about: Text
+    causes: tuple[CausePart, ...]
+    #: What the answer does not rest on, because it could not be read.
+    unread: tuple[Text, ...] = ()
+    unread_title: Text
+
+
+@dataclass(frozen=True)
+class ListedItem:
+    """A line of the prevention list, with what is shown of it only when somebody wants to know."""
+
+    item_id: str
+    line: Line
+    #: Why it matters, and how it is checked.
+    why: tuple[Text, ...] = ()
+    #: Address of Microsoft's page, from our own catalogue.
+    link: str = ""
+
+    @property
+    def more_id(self) -> str:
+        """Id of the element that is hidden until somebody asks for it."""
+        return f"more-{self.item_id}"
+
+
+@dataclass(frozen=True)
+class ListedPart:
+    """Lines of the prevention list under one title."""
+
+    title: Text
+    items: tuple[ListedItem, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreventionView(View):
+    """What keeps it from happening again, for one account or for the organisation."""
+
+    template: ClassVar[str] = "prevention"
+
+    #: What is most important: what is overdue, and what nobody has taken on.
+    needed: tuple[Text, ...]
+    facts: tuple[Text, ...]
+    parts: tuple[ListedPart, ...]
+    #: Changes that the bot can make, each with approval.
+    fixes: tuple[Button, ...] = ()
+    #: Whether the explanations are shown from the beginning.
+    unfolded: bool = False
+
+    @property
+    def more_ids(self) -> tuple[str, ...]:
+        """Every element that is hidden at first."""
+        return tuple(item.more_id for part in self.parts for item in part.items if item.why)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AccessPassView(View):
     """A Temporary Access Pass, for one reader, once."""
@@ -265,6 +346,94 @@ class DryRunView(View):
 
     intro: Text
     calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a line chart, or one colour of the bars: what it is, and its points from left to right."""
+
+    #: None when it is a country's.
+    legend: Text | None
+    #: A colour name of Teams charts.
+    colour: str
+    points: tuple[tuple[int | str, int], ...]
+    #: ISO 3166 code, named in the reader's language; "" when nobody knows the country.
+    country: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineChart:
+    """A line over whole numbers, and the same as rows of block characters for clients without charts."""
+
+    x_title: Text
+    y_title: Text
+    series: tuple[Series, ...]
+    #: Where the upright axis ends.
+    highest: int
+    rows: tuple[str, ...]
+    #: From when to when it is; stands below the rows, which have no axis.
+    span: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class BarChart:
+    """A bar for each day, stacked of the series, and each series as a row of block characters."""
+
+    x_title: Text
+    y_title: Text
+    series: tuple[Series, ...]
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a gauge."""
+
+    legend: Text
+    size: float
+    colour: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaugeChart:
+    """A number between zero and the highest there is, and the same as a row of block characters."""
+
+    value: float
+    highest: float
+    segments: tuple[Segment, ...]
+    row: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """A country, by its ISO 3166 code, and what came from there."""
+
+    country: str
+    said: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturePart:
+    """One picture: what matters in words first, then the chart. Without a chart there is nothing to draw."""
+
+    title: Text
+    #: Why it could not be drawn.
+    unread: Text | None = None
+    places: tuple[Place, ...] = ()
+    lines: tuple[Text, ...] = ()
+    line_chart: LineChart | None = None
+    bar_chart: BarChart | None = None
+    gauge: GaugeChart | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesView(View):
+    """Mail, sign-ins and Secure Score of a case, drawn."""
+
+    template: ClassVar[str] = "pictures"
+
+    about: Text
+    parts: tuple[PicturePart, ...]
 
 
 @dataclass(frozen=True)

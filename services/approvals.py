@@ -35,6 +35,9 @@ from services.store import Store
 #: A reason is shown on cards and kept for good, so it is cut to what fits there.
 MAX_REASON_LENGTH = 500
 
+#: Questions that leave the case where it is, and have a workflow of their own.
+ON_THEIR_OWN = frozenset({ApprovalPurpose.UNDO, ApprovalPurpose.FIX})
+
 
 @dataclass(frozen=True)
 class DecideApproval:
@@ -66,6 +69,13 @@ def new_undo(case: Case, actions: tuple[Action, ...], by: Actor, *, at: datetime
     prompt = new_approval(case, ApprovalPurpose.UNDO, at=at, wait=wait)
     about = tuple(action.action_id for action in actions)
     asked = {"about": about, "asked_by": by, "plan_hash": undo_hash(case.actions_of(about))}
+    return prompt.model_copy(update=asked)
+
+
+def new_fix(case: Case, fix: Action, by: Actor, *, at: datetime, wait: timedelta) -> Approval:
+    """A prompt for exactly this change, which the case must hold already among its fixes."""
+    prompt = new_approval(case, ApprovalPurpose.FIX, at=at, wait=wait)
+    asked = {"about": (fix.action_id,), "asked_by": by, "plan_hash": undo_hash(case.actions_of((fix.action_id,)))}
     return prompt.model_copy(update=asked)
 
 
@@ -141,15 +151,15 @@ def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) ->
 
 
 def _hash_now(case: Case, prompt: Approval) -> str:
-    if prompt.purpose is ApprovalPurpose.UNDO:
+    if prompt.purpose in ON_THEIR_OWN:
         return undo_hash(case.actions_of(prompt.about))
     return plan_hash(case.actions)
 
 
 def _agreed(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Case, Approval, tuple[str, ...]]:
     """Case and prompt with what was agreed to, and the ids of the actions that were left out."""
-    if prompt.purpose is ApprovalPurpose.UNDO:
-        return (case, *_agreed_undo(case, prompt, order))
+    if prompt.purpose in ON_THEIR_OWN:
+        return (case, *_agreed_in_part(case, prompt, order))
     left_out = _left_out(case, order) if prompt.purpose is ApprovalPurpose.REMEDIATION else ()
     for action in case.actions_of(left_out):
         why = say("action.left_out", by=order.by.name) if action.ticked else say("action.not_chosen")
@@ -162,8 +172,8 @@ def _agreed(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Case, 
     return case, prompt.model_copy(update=agreed), left_out
 
 
-def _agreed_undo(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Approval, tuple[str, ...]]:
-    """The prompt with what is to be put back: all of it, or what was left ticked. Nothing at all is no agreement."""
+def _agreed_in_part(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Approval, tuple[str, ...]]:
+    """The prompt with what is to be changed: all of it, or what was left ticked. Nothing at all is no agreement."""
     ticked = prompt.about if order.ticked is None else order.ticked
     if not ticked or set(ticked) - set(prompt.about):
         raise BadInput(what="actions")
@@ -198,8 +208,8 @@ def check_still_approved(case: Case, action_id: str | None = None) -> None:
 
 
 def _moved(case: Case, purpose: ApprovalPurpose, order: DecideApproval, reason: str, now: datetime) -> Case:
-    """Where the decision takes the case. A refused override leaves the lock as it was, an undo the case."""
-    if purpose is ApprovalPurpose.UNDO:
+    """Where the decision takes the case. A refused override leaves the lock as it was; an undo or fix, the case."""
+    if purpose in ON_THEIR_OWN:
         return case
     if purpose is ApprovalPurpose.OVERRIDE:
         return case.moved(CaseState.UNBLOCKING, now, outcome=None) if order.granted else case
@@ -233,9 +243,8 @@ def _check_second_person(order: DecideApproval, case: Case, prompt: Approval) ->
         raise NotAllowed("same_approver")
 
 
-def settled_without_decision(case: Case, state: ApprovalState, now: datetime) -> Case:
-    """The case with its pending prompts expired, cancelled or superseded."""
-    for prompt in case.approvals:
-        if prompt.state is ApprovalState.PENDING:
-            case = case.with_approval(prompt.model_copy(update={"state": state, "decided_at": now}))
+def settled_without_decision(case: Case, state: ApprovalState, now: datetime, *purposes: ApprovalPurpose) -> Case:
+    """The case with its pending prompts, or those of these purposes, expired, cancelled or superseded."""
+    for prompt in case.pending(*purposes):
+        case = case.with_approval(prompt.model_copy(update={"state": state, "decided_at": now}))
     return case

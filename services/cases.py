@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Union
 
@@ -114,6 +114,58 @@ class Block(Value):
     unreadable: Text | None = None
 
 
+class CauseKind(StrEnum):
+    """What can keep mail from leaving. See `services.diagnosis` for how each is told apart."""
+
+    RESTRICTED = "restricted"  # on the restricted list until an admin removes it
+    UNTIL_TOMORROW = "until_tomorrow"  # the outbound policy restricts until the next day UTC
+    RECIPIENT_RATE = "recipient_rate"  # 10,000 recipients within 24 hours (5.1.90)
+    CONNECTOR = "connector"  # an inbound connector is blocked (5.7.711)
+    TENANT_LIMIT = "tenant_limit"  # the tenant's limit of external recipients (5.7.233)
+    TENANT_RESTRICTED = "tenant_restricted"  # the tenant may not send at all (5.7.705, 5.7.750)
+    FORWARDING_FORBIDDEN = "forwarding_forbidden"  # the outbound policy forbids external forwarding (5.7.520)
+    NONE = "none"  # nothing that we can read blocks it
+    OTHER = "other"  # a code that is no block for sending too much
+
+
+class Certainty(StrEnum):
+    SEEN = "seen"  # a list, a setting or a non-delivery report says so
+    POSSIBLE = "possible"  # what can be read fits, and does not prove it
+
+
+class Lifter(StrEnum):
+    """Who can lift a block."""
+
+    ADMIN = "admin"  # an admin, through this bot
+    TIME = "time"  # nobody: it ends by itself
+    MICROSOFT = "microsoft"  # Microsoft Support alone
+    SETTING = "setting"  # an admin, by changing a policy
+    NOBODY = "nobody"  # there is nothing to lift
+
+
+class Cause(Value):
+    """One thing that keeps mail from leaving: what shows it, who can lift it, and when it ends by itself."""
+
+    kind: CauseKind
+    certainty: Certainty = Certainty.SEEN
+    lifter: Lifter
+    #: When it ends by itself, as far as that is known.
+    ends_at: datetime | None = None
+    since: datetime | None = None
+    evidence: tuple[Text, ...] = ()
+    #: Ids of the connectors, for CONNECTOR.
+    connectors: tuple[str, ...] = ()
+    #: Status code such as "5.1.8", when a non-delivery report was given.
+    code: str = ""
+
+
+class Diagnosis(Value):
+    """All causes, the surest first, and what could not be read while looking for them."""
+
+    causes: tuple[Cause, ...] = ()
+    unread: tuple[Text, ...] = ()
+
+
 # --- what was found --------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +260,14 @@ class ActionKind(StrEnum):
     DISABLE_PROTOCOLS = "disable_protocols"
     CONFIRM_COMPROMISED = "confirm_compromised"
     UNBLOCK = "unblock"
+    UNBLOCK_CONNECTOR = "unblock_connector"
+    BLOCK_AUTO_FORWARDING = "block_auto_forwarding"  # from here on: what keeps it from happening again
+    MAILBOX_AUDIT_ON = "mailbox_audit_on"
+    SMTP_AUTH_OFF = "smtp_auth_off"
+
+
+#: What lifts the block itself; everything else of a plan comes before it.
+LIFTING = frozenset({ActionKind.UNBLOCK, ActionKind.UNBLOCK_CONNECTOR})
 
 
 class Impact(StrEnum):
@@ -283,6 +343,7 @@ class ApprovalPurpose(StrEnum):
     REMEDIATION = "remediation"
     OVERRIDE = "override"  # unblock although containment is not proven
     UNDO = "undo"  # put back what the containment has changed
+    FIX = "fix"  # one setting that keeps it from happening again
 
 
 class ApprovalState(StrEnum):
@@ -312,7 +373,7 @@ class Approval(Value):
     reason: str = ""
     #: Who asked, when it was not the requester of the case.
     asked_by: Actor | None = None
-    #: The actions that an undo is about.
+    #: The actions that an undo or a fix is about.
     about: tuple[str, ...] = ()
     #: What was agreed to, when it was granted: the ids of the actions and the hash over exactly those.
     approved: tuple[str, ...] = ()
@@ -336,6 +397,92 @@ class PreventionItem(Value):
     unknown_reason: UnknownReason | None = None
     ticked_by: Actor | None = None
     ticked_at: datetime | None = None
+    #: Who takes care of it, and until when; for items that the bot can follow until they are done.
+    owner: Actor | None = None
+    due_at: datetime | None = None
+    #: What doing it would add to the Secure Score, as Microsoft counts it today.
+    points: float | None = None
+    #: The change that the bot could make for it, with approval.
+    fix: ActionKind | None = None
+    checked_at: datetime | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.state in (PreventionState.OK, PreventionState.TICKED)
+
+
+# --- after the unblock -----------------------------------------------------------------------------------------------
+
+#: How long Microsoft usually takes until an unblocked account sends again: refusals are to be expected until then.
+USUAL_DELAY = timedelta(hours=1)
+#: How long Microsoft may take at most.
+LONGEST_DELAY = timedelta(hours=24)
+#: After this long without any mail nobody waits for it any more.
+WATCHED_FOR = timedelta(days=7)
+
+
+class FollowUp(Value):
+    """
+    What is seen of the account's mail after the unblock, and when to look next. Kept with the case, so that every
+    timer survives a restart.
+    """
+
+    unblocked_at: datetime
+    next_look_at: datetime
+    #: Until when Microsoft will not restrict the account again by itself: the next midnight UTC.
+    unguarded_until: datetime
+    #: When somebody has to be told that still nothing was delivered.
+    escalate_at: datetime
+    first_delivered_at: datetime | None = None
+    #: The last message that was refused since, and with which code.
+    refused_at: datetime | None = None
+    refused_code: str = ""
+    #: Messages and recipients since the unblock, as far as the trace shows.
+    messages: int = 0
+    recipients: int = 0
+    #: The most recipients within an hour since the unblock, and when that hour began, once it is a burst.
+    burst_recipients: int = 0
+    burst_at: datetime | None = None
+    escalated_at: datetime | None = None
+    #: Why the trace could not be read at the last look.
+    unread: Text | None = None
+    looked_at: datetime | None = None
+    #: The user is to be told when mail flows again, at the wish of this person.
+    tell_user_by: Actor | None = None
+    #: Whether that worked; None before it was tried.
+    user_told: bool | None = None
+
+
+class HourCount(Value):
+    """Outbound mail within one hour that begins at `at`."""
+
+    at: datetime
+    messages: int
+    recipients: int
+
+
+class SignInMark(Value):
+    """One sign-in, for the picture of countries over time. `country` is an ISO 3166 code, "" when unknown."""
+
+    at: datetime
+    country: str
+    succeeded: bool
+
+
+class ScoreMark(Value):
+    """The Secure Score of one day."""
+
+    at: datetime
+    score: float
+    maximum: float
+
+
+class Pictures(Value):
+    """What is drawn of a case. Empty parts were not read, which is not the same as "nothing happened"."""
+
+    sent: tuple[HourCount, ...] = ()
+    sign_ins: tuple[SignInMark, ...] = ()
+    scores: tuple[ScoreMark, ...] = ()
 
 
 # --- the case --------------------------------------------------------------------------------------------------------
@@ -352,7 +499,11 @@ class CaseState(StrEnum):
     LOCKED = "locked"  # containment is not proven: step 2 waits for a person
     UNBLOCKING = "unblocking"
     VERIFYING = "verifying"
-    UNBLOCKED = "unblocked"
+    UNBLOCKED = "unblocked"  # and followed until mail flows again
+    CLOSED = "closed"  # unblocked, and no longer followed
+    CONTAINED = "contained"  # the attacker is out; there was nothing to unblock
+    NOT_CONTAINED = "not_contained"  # there was nothing to unblock, and not every action is proven
+    TRACKING = "tracking"  # the tenant's own list of prevention items; it never ends
     NOT_UNBLOCKED = "not_unblocked"  # it was stopped by a fault, or the entry is still there or could not be removed
     DENIED = "denied"
     EXPIRED = "expired"
@@ -360,11 +511,21 @@ class CaseState(StrEnum):
     NOTHING_TO_DO = "nothing_to_do"  # nobody, or nothing that we could unblock
 
 
-#: The way a case goes. Any open case may also end as NOT_UNBLOCKED, when a fault stops it.
+class CaseKind(StrEnum):
+    """What a case is about."""
+
+    ACCOUNT = "account"
+    CONNECTOR = "connector"  # a blocked inbound connector; there is no account to investigate
+    TENANT = "tenant"  # what the whole tenant does so that it does not happen again
+
+
+#: The way a case goes. Any case at work may also end as NOT_UNBLOCKED, when a fault stops it.
 _MOVES: Mapping[CaseState, set[CaseState]] = {
     CaseState.IDENTIFYING: {
         CaseState.CHOOSING,
         CaseState.INVESTIGATING,
+        CaseState.AWAITING_APPROVAL,  # a connector: there is nothing to investigate
+        CaseState.TRACKING,
         CaseState.NOTHING_TO_DO,
         CaseState.CANCELLED,
     },
@@ -377,7 +538,13 @@ _MOVES: Mapping[CaseState, set[CaseState]] = {
     CaseState.INVESTIGATING: {CaseState.AWAITING_APPROVAL, CaseState.CANCELLED},
     CaseState.AWAITING_APPROVAL: {CaseState.CONTAINING, CaseState.DENIED, CaseState.EXPIRED, CaseState.CANCELLED},
     # Back to the question when something was found meanwhile that the approved plan does not have.
-    CaseState.CONTAINING: {CaseState.UNBLOCKING, CaseState.LOCKED, CaseState.AWAITING_APPROVAL},
+    CaseState.CONTAINING: {
+        CaseState.UNBLOCKING,
+        CaseState.LOCKED,
+        CaseState.AWAITING_APPROVAL,
+        CaseState.CONTAINED,
+        CaseState.NOT_CONTAINED,
+    },
     CaseState.LOCKED: {
         CaseState.UNBLOCKING,
         CaseState.AWAITING_APPROVAL,
@@ -387,13 +554,21 @@ _MOVES: Mapping[CaseState, set[CaseState]] = {
     CaseState.UNBLOCKING: {CaseState.VERIFYING},
     CaseState.VERIFYING: {CaseState.UNBLOCKED, CaseState.UNBLOCKING},
 }
+#: States in which the job is done and the case is only followed.
+_FOLLOWED: Mapping[CaseState, frozenset[CaseState]] = {
+    CaseState.UNBLOCKED: frozenset({CaseState.CLOSED}),
+    CaseState.TRACKING: frozenset(),
+}
 TRANSITIONS: Mapping[CaseState, frozenset[CaseState]] = {
-    state: frozenset(_MOVES[state] | {CaseState.NOT_UNBLOCKED}) if state in _MOVES else frozenset()
-    for state in CaseState
+    **{state: frozenset[CaseState]() for state in CaseState},
+    **_FOLLOWED,
+    **{state: frozenset(moves | {CaseState.NOT_UNBLOCKED}) for state, moves in _MOVES.items()},
 }
 
-#: States in which a second case for the same account would be a double action.
-OPEN_STATES = frozenset(state for state, moves in TRANSITIONS.items() if moves)
+#: States in which the job is under way: a second case for the same account would be a double action.
+STATES_AT_WORK = frozenset(_MOVES)
+#: Those, and the ones in which the case is followed.
+OPEN_STATES = STATES_AT_WORK | frozenset(_FOLLOWED)
 #: States in which nothing was changed yet, so that the requester may call it off.
 CANCELLABLE_STATES = frozenset(state for state, moves in TRANSITIONS.items() if CaseState.CANCELLED in moves)
 
@@ -417,6 +592,9 @@ class Case(Value):
 
     case_id: str
     tenant_id: str
+    kind: CaseKind = CaseKind.ACCOUNT
+    #: Throw the attacker out of an account that is not blocked (any more).
+    contain_only: bool = False
     state: CaseState
     #: What the requester typed for the account.
     query: str
@@ -428,7 +606,11 @@ class Case(Value):
     subject: Subject | None = None
     #: Accounts to choose from while the case is CHOOSING.
     candidates: tuple[Subject, ...] = ()
+    #: The connector that the case is about, by its id in Exchange.
+    connector_id: str | None = None
     block: Block | None = None
+    #: What else keeps mail from leaving, when it is not (only) the restricted list.
+    diagnosis: Diagnosis | None = None
     findings: tuple[Finding, ...] = ()
     #: While the signals are read, and when all of them had been; a slow one may come in after the verdict.
     reading_since: datetime | None = None
@@ -439,6 +621,14 @@ class Case(Value):
     actions: tuple[Action, ...] = ()
     approvals: tuple[Approval, ...] = ()
     prevention: tuple[PreventionItem, ...] = ()
+    #: Changes for prevention items that were asked for, each with its own approval.
+    fixes: tuple[Action, ...] = ()
+    follow_up: FollowUp | None = None
+    #: When the owners of open prevention items are reminded next; None while there is nothing to remind of.
+    remind_at: datetime | None = None
+    #: News of the case that were told already, by their ids.
+    told: tuple[str, ...] = ()
+    pictures: Pictures | None = None
     #: Why it ended as it did, or what it waits for now.
     outcome: Text | None = None
     #: Set when this case turned out to be another one: the id of that one.
@@ -446,20 +636,48 @@ class Case(Value):
 
     @property
     def is_open(self) -> bool:
+        """Not ended: under way, or followed."""
         return self.state in OPEN_STATES
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether somebody or something still has to act before the case has its result."""
+        return self.state in STATES_AT_WORK
+
+    @property
+    def about_id(self) -> str | None:
+        """Of which there is only one open case: the account, the connector or the tenant."""
+        if self.kind is CaseKind.TENANT:
+            return f"tenant:{self.tenant_id}"
+        if self.kind is CaseKind.CONNECTOR:
+            return f"connector:{self.connector_id}" if self.connector_id else None
+        return self.subject.user_oid if self.subject else None
 
     @property
     def pending_approval(self) -> Approval | None:
         return next((a for a in self.approvals if a.state is ApprovalState.PENDING), None)
 
+    def pending(self, *purposes: ApprovalPurpose) -> tuple[Approval, ...]:
+        """The open questions of these purposes, oldest first; all without any."""
+        wanted = purposes or tuple(ApprovalPurpose)
+        return tuple(a for a in self.approvals if a.state is ApprovalState.PENDING and a.purpose in wanted)
+
+    def prompt(self, prompt_id: str) -> Approval:
+        """The question with this id, which must be there."""
+        return next(approval for approval in self.approvals if approval.prompt_id == prompt_id)
+
+    def action(self, action_id: str) -> Action:
+        """The action or fix with this id, which must be there."""
+        return next(action for action in (*self.actions, *self.fixes) if action.action_id == action_id)
+
     def actions_of(self, action_ids: Collection[str]) -> tuple[Action, ...]:
-        """The actions with these ids, in the order of the plan."""
-        return tuple(action for action in self.actions if action.action_id in action_ids)
+        """The actions with these ids, in the order of the plan; fixes after them."""
+        return tuple(action for action in (*self.actions, *self.fixes) if action.action_id in action_ids)
 
     @property
     def containment(self) -> tuple[Action, ...]:
         """Every action but the unblock itself."""
-        return tuple(action for action in self.actions if action.kind is not ActionKind.UNBLOCK)
+        return tuple(action for action in self.actions if action.kind not in LIFTING)
 
     @property
     def containment_proven(self) -> bool:
@@ -507,9 +725,12 @@ class Case(Value):
         return self.model_copy(update={"findings": (*others, finding)})
 
     def with_action(self, action: Action) -> Case:
-        """This case with one action replaced; its place in the order stays."""
-        actions = tuple(action if a.action_id == action.action_id else a for a in self.actions)
-        return self.model_copy(update={"actions": actions})
+        """This case with one action or fix replaced; its place in the order stays."""
+
+        def replaced(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+            return tuple(action if a.action_id == action.action_id else a for a in actions)
+
+        return self.model_copy(update={"actions": replaced(self.actions), "fixes": replaced(self.fixes)})
 
     def with_approval(self, approval: Approval) -> Case:
         """This case with one prompt replaced, or added as the newest; the order is that in which they were asked."""

@@ -8,13 +8,13 @@ as it is now; what goes on after that reaches people through the Notifier.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
 from services.access import Access
-from services.approvals import Approvals, DecideApproval, new_undo, settled_without_decision
+from services.approvals import ON_THEIR_OWN, Approvals, DecideApproval, new_undo, settled_without_decision
 from services.audit import NewEntry, Tag, note
+from services.case_ids import new_case_id
 from services.cases import (
     CANCELLABLE_STATES,
     ActionState,
@@ -22,22 +22,21 @@ from services.cases import (
     ApprovalPurpose,
     ApprovalState,
     Case,
+    CaseKind,
     CaseState,
-    PreventionState,
     Subject,
     say,
 )
+from services.changes import ChangeJobs
 from services.containment import undo_plan
 from services.errors import BadInput, NotAllowed, NothingToUndo, StaleVersion, WrongState
+from services.follow_up import FollowUps, close
 from services.identification import Identified, SenderList, SubjectDirectory, identify
 from services.judging import prompt_entry
 from services.ports import Clock, Notifier
 from services.remediation import Remediation
 from services.store import Store
-
-#: Letters and digits that cannot be taken for one another when somebody reads an id out over the telephone.
-_ID_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
-_ID_LENGTH = 6
+from services.tracking import ticked
 
 #: The first card is to be there within a second.
 QUICK_CHECK_S = 0.5
@@ -52,8 +51,34 @@ ALERTS_CONVERSATION = "alerts_conversation"
 
 @dataclass(frozen=True)
 class OpenCase:
+    """`query` names an account; with `contain_only` one that need not be blocked; or a connector."""
+
     by: Actor
     query: str
+    kind: CaseKind = CaseKind.ACCOUNT
+    contain_only: bool = False
+
+
+@dataclass(frozen=True)
+class ContainAgain:
+    """Throw the attacker out of the account of a followed case, which sends too much again."""
+
+    by: Actor
+    case_id: str
+
+
+@dataclass(frozen=True)
+class CloseCase:
+    by: Actor
+    case_id: str
+
+
+@dataclass(frozen=True)
+class TellUser:
+    """Let the user know as well, when mail flows again."""
+
+    by: Actor
+    case_id: str
 
 
 @dataclass(frozen=True)
@@ -77,11 +102,12 @@ class AskUndo:
 
 @dataclass(frozen=True)
 class TickItems:
-    """The manual prevention items that are done; the manual ones that are not named are taken as not done."""
+    """These prevention items were done by people, or with `done=False` were not after all; others stay as they are."""
 
     by: Actor
     case_id: str
     item_ids: tuple[str, ...]
+    done: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,6 +129,8 @@ class Casework:
         access: Access,
         approvals: Approvals,
         remediation: Remediation,
+        changes: ChangeJobs,
+        followers: FollowUps,
         notifier: Notifier,
         directory: SubjectDirectory,
         senders: SenderList,
@@ -113,6 +141,8 @@ class Casework:
         self._access = access
         self._approvals = approvals
         self._remediation = remediation
+        self._changes = changes
+        self._followers = followers
         self._notifier = notifier
         self._directory = directory
         self._senders = senders
@@ -134,15 +164,29 @@ class Casework:
         checking.cancel()
         now = self._clock.now()
         case = Case(
-            case_id="".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH)),
+            case_id=new_case_id(),
             tenant_id=self._tenant_id,
+            kind=order.kind,
+            contain_only=order.contain_only,
             state=CaseState.IDENTIFYING,
             query=order.query,
             requester=order.by,
             opened_at=now,
             changed_at=now,
         )
-        return await self._store.open_case(case, [note(Tag.CASE_OPENED, case.case_id, order.by, query=order.query)])
+        details = {"query": order.query, "kind": order.kind.value, "contain_only": order.contain_only}
+        return await self._store.open_case(case, [note(Tag.CASE_OPENED, case.case_id, order.by, **details)])
+
+    async def contain_again(self, order: ContainAgain) -> Case:
+        """
+        A new case about the same account, stored and not begun, that ends in containment.
+
+        Raises NotAllowed, WrongState when the case has no account or is under way itself, CaseNotFound.
+        """
+        case = await self.case_for(order.by, order.case_id)
+        if case.subject is None or case.is_at_work:
+            raise WrongState(case_id=case.case_id, state=case.state.value)
+        return await self.open_case(OpenCase(by=order.by, query=case.subject.upn, contain_only=True))
 
     async def begin(self, case_id: str) -> None:
         """Let the workflow of a stored case run. Safe to repeat."""
@@ -186,10 +230,10 @@ class Casework:
     async def decide_approval(self, order: DecideApproval) -> Case:
         """Approve, deny or override. See `Approvals.decide` for what it raises."""
         case = await self._approvals.decide(order)
-        await self._tell(case.case_id)
+        await self._tell(case)
         _, prompt = await self._approvals.prompt_of(order.claim)
-        if prompt.purpose is ApprovalPurpose.UNDO:
-            await self._remediation.tell_undo(case.case_id, prompt.prompt_id)
+        if prompt.purpose in ON_THEIR_OWN:
+            await self._changes.start(case.case_id, prompt.prompt_id)
         return case
 
     async def ask_undo(self, order: AskUndo) -> Case:
@@ -206,14 +250,13 @@ class Casework:
             raise WrongState(case_id=newer.case_id, state=newer.state.value)
 
         def ask(case: Case) -> tuple[Case, list[NewEntry]]:
-            if case.is_open:
+            if case.is_at_work:
                 raise WrongState(case_id=case.case_id, state=case.state.value)
             if any(action.undo_state is ActionState.RUNNING for action in case.actions):
                 raise WrongState(case_id=case.case_id, state=case.state.value)
-            pending = case.pending_approval
-            if pending is not None and pending.expires_at > self._clock.now():
+            if any(asked.expires_at > self._clock.now() for asked in case.pending(ApprovalPurpose.UNDO)):
                 return case, []
-            case = settled_without_decision(case, ApprovalState.EXPIRED, self._clock.now())
+            case = settled_without_decision(case, ApprovalState.EXPIRED, self._clock.now(), ApprovalPurpose.UNDO)
             undoable = undo_plan(case)
             if not undoable:
                 raise NothingToUndo(case_id=case.case_id)
@@ -221,10 +264,40 @@ class Casework:
             return case.with_approval(prompt), [prompt_entry(case, prompt)]
 
         case = await self._changed(order.case_id, ask)
-        prompt = case.pending_approval
-        assert prompt is not None, "either it was open already or it was just asked"
-        await self._remediation.start_undo(case.case_id, prompt.prompt_id)
+        (prompt,) = case.pending(ApprovalPurpose.UNDO)  # either it was open already or it was just asked
+        await self._changes.start(case.case_id, prompt.prompt_id)
         return case
+
+    async def close_case(self, order: CloseCase) -> Case:
+        """
+        Stop following a case that is done; what is left open is said. Raises NotAllowed, WrongState, CaseNotFound.
+        """
+        await self._requester_or_approver(order.by, order.case_id)
+
+        def end(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.state is CaseState.CLOSED:
+                return case, []
+            if case.state is not CaseState.UNBLOCKED:
+                raise WrongState(case_id=case.case_id, state=case.state.value)
+            closed, entries = close(case, self._clock.now(), say("outcome.closed_by", who=order.by.name))
+            return closed, [entry.model_copy(update={"actor": order.by}) for entry in entries]
+
+        return await self._changed(order.case_id, end)
+
+    async def tell_user(self, order: TellUser) -> Case:
+        """Wish that the user is told as well when mail flows. Raises NotAllowed, WrongState, CaseNotFound."""
+        await self._requester_or_approver(order.by, order.case_id)
+
+        def wish(case: Case) -> tuple[Case, list[NewEntry]]:
+            if case.state is not CaseState.UNBLOCKED or case.follow_up is None or case.subject is None:
+                raise WrongState(case_id=case.case_id, state=case.state.value)
+            if case.follow_up.tell_user_by is not None:
+                return case, []
+            wished = case.follow_up.model_copy(update={"tell_user_by": order.by})
+            entry = note(Tag.USER_TO_BE_TOLD, case.case_id, order.by)
+            return case.model_copy(update={"follow_up": wished}), [entry]
+
+        return await self._changed(order.case_id, wish)
 
     async def cancel_case(self, order: CancelCase) -> Case:
         """
@@ -232,11 +305,7 @@ class Casework:
 
         Raises WrongState while changes are being made and after the end, CaseNotFound, NotAllowed.
         """
-        case = await self._store.case(order.case_id)
-        if case.was_asked_by(order.by.user_oid):
-            await self._access.check_requester(order.by)
-        else:
-            await self._access.check_approver(order.by, case)
+        await self._requester_or_approver(order.by, order.case_id)
 
         def cancel(case: Case) -> tuple[Case, list[NewEntry]]:
             if case.state is CaseState.CANCELLED:
@@ -251,33 +320,16 @@ class Casework:
         return await self._changed(order.case_id, cancel)
 
     async def tick_items(self, order: TickItems) -> Case:
-        """Record which of the things that only a person can do are done, by whom and when."""
+        """
+        Record which of the things that a person's word counts for are done, by whom and when.
+
+        Raises NotAllowed, CaseNotFound, BadInput for an item that is read by the bot or not tracked here.
+        """
         await self.case_for(order.by, order.case_id)
-
-        def tick(case: Case) -> tuple[Case, list[NewEntry]]:
-            manual = [i for i in case.prevention if i.state in (PreventionState.TODO, PreventionState.TICKED)]
-            unknown = set(order.item_ids) - {item.item_id for item in manual}
-            if unknown:
-                raise BadInput(what=", ".join(sorted(unknown)))
-            entries: list[NewEntry] = []
-            for item in manual:
-                done = item.item_id in order.item_ids
-                if done == (item.state is PreventionState.TICKED):
-                    continue
-                entries.append(
-                    note(
-                        Tag.PREVENTION_TICKED if done else Tag.PREVENTION_UNTICKED,
-                        case.case_id,
-                        order.by,
-                        item=item.item_id,
-                    )
-                )
-                ticked = {"state": PreventionState.TICKED, "ticked_by": order.by, "ticked_at": self._clock.now()}
-                unticked = {"state": PreventionState.TODO, "ticked_by": None, "ticked_at": None}
-                case = case.with_prevention(item.model_copy(update=ticked if done else unticked))
-            return case, entries
-
-        return await self._changed(order.case_id, tick)
+        now = self._clock.now()
+        return await self._changed(
+            order.case_id, lambda case: ticked(case, order.item_ids, order.by, now, done=order.done)
+        )
 
     async def set_conversation(self, order: SetConversation) -> None:
         """Keep where prompts or alerts go. Admins only."""
@@ -329,7 +381,7 @@ class Casework:
         """The newest cases that are open or got as far as an account, without those about the reader's own."""
         await self.may_read(who)
         cases = await self._store.cases(limit=20)
-        return [c for c in cases if (c.subject is not None or c.is_open) and not c.is_about(who.user_oid)]
+        return [c for c in cases if (c.about_id is not None or c.is_open) and not c.is_about(who.user_oid)]
 
     async def last_case_of(self, who: Actor, query: str) -> tuple[Case | None, Identified]:
         """The newest case of the account that `query` names, and who that is."""
@@ -348,12 +400,23 @@ class Casework:
         before = await self._store.case(case_id)
         case = await self._store.change_case(case_id, change)
         if case.version != before.version:
-            await self._tell(case_id)
+            await self._tell(case)
         return case
 
-    async def _tell(self, case_id: str) -> None:
-        await self._notifier.case_changed(case_id)
-        await self._remediation.tell(case_id)
+    async def _tell(self, case: Case) -> None:
+        """Cards, the job, and whoever follows the case look at it again."""
+        await self._notifier.case_changed(case.case_id)
+        await self._remediation.tell(case.case_id)
+        if not case.is_at_work:
+            await self._followers.tell(case.case_id)
+
+    async def _requester_or_approver(self, who: Actor, case_id: str) -> None:
+        case = await self._store.case(case_id)
+        if case.was_asked_by(who.user_oid):
+            _not_the_subject(who, case)
+            await self._access.check_requester(who)
+        else:
+            await self._access.check_approver(who, case)
 
     async def _only_requesters(self, who: Actor, **details: object) -> None:
         try:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.cases import Value
+from services.ports import News
 
 
 class ConversationKind(StrEnum):
@@ -50,6 +51,8 @@ class CardCopy(Value):
     case_id: str
     #: The prompt that it shows; None for a checklist.
     prompt_id: str | None = None
+    #: The news that it tells, for a card that is neither checklist nor prompt.
+    news: News | None = None
     conversation_id: str
     activity_id: str | None = None
     language: str = "en"

@@ -34,7 +34,15 @@ from services.errors import (
     Throttled,
     Unavailable,
 )
-from services.permissions import EXCHANGE, EXCHANGE_PERMISSION, EXCHANGE_ROLE, GRAPH, GRAPH_PERMISSIONS, Permission
+from services.permissions import (
+    EXCHANGE,
+    EXCHANGE_PERMISSION,
+    EXCHANGE_ROLE,
+    GRAPH,
+    GRAPH_PERMISSIONS,
+    SHIFTS_PERMISSION,
+    Permission,
+)
 from services.ports import Clock
 from services.settings import Settings
 from services.store import Store
@@ -195,9 +203,15 @@ class Doctor:
             self._granted(exchange_scope(self.settings.exchange_url)),
         )
         return [
-            *(_permission_check(permission, of_graph) for permission in GRAPH_PERMISSIONS),
+            *(_permission_check(permission, of_graph) for permission in GRAPH_PERMISSIONS if self._uses(permission)),
             _permission_check(EXCHANGE_PERMISSION, of_exchange),
         ]
+
+    def _uses(self, permission: Permission) -> bool:
+        """Teams Shifts is read only where the settings name it."""
+        return permission.name != SHIFTS_PERMISSION or any(
+            source.kind == "shifts" for source in self.settings.oncall.sources
+        )
 
     async def _granted(self, scope: str) -> frozenset[str] | None:
         """The permissions that our own token bears; None when there is no token, or none that can be read."""

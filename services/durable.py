@@ -11,7 +11,7 @@ from dbos import DBOS, DBOSConfig
 from services.store.engine import sync_url
 
 #: Workflows of one version are taken up by a program of the same version; changed steps need a patch or a new one.
-WORKFLOW_VERSION = "2"
+WORKFLOW_VERSION = "3"
 
 
 def set_up(database_url: str, replica_id: str) -> None:

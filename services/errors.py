@@ -9,7 +9,11 @@ BotError
     + CaseNotFound        no case, or none that is open, for what was named
     + WrongState          the case is not where this order makes sense
     + BadInput            a command or a card field that cannot be understood
+      + CheckedByBot      a prevention item that was ticked although the bot reads it
     + NothingToUndo       nothing was changed that could be put back
+    + NothingToFix        the setting is already as it should be
+    + BadOwner            a prevention item cannot be given to whoever was named
+    + BadDate             a date that is none, or is over
     + NotHere             something for one person's eyes was asked for where others read along
   x ServiceError          somebody else's system; retried or shown as "could not be read", never raw
     + Throttled           asked to wait (retry_after_s, None when the service did not say)
@@ -100,10 +104,38 @@ class BadInput(UserError):
     key = "error.bad_input"
 
 
+class CheckedByBot(BadInput):
+    """A prevention item that the bot reads itself, so that nobody's word can settle it."""
+
+    key = "error.checked_by_bot"
+
+
 class NothingToUndo(UserError):
     """The case has changed nothing that could be put back, or has put it back already."""
 
     key = "error.nothing_to_undo"
+
+
+class NothingToFix(UserError):
+    """The setting is already as it should be, so there is nothing to change."""
+
+    key = "error.nothing_to_fix"
+
+
+class BadOwner(UserError):
+    """A prevention item cannot be given to this person. `reason` is a key `bad_owner.*` without the prefix."""
+
+    key = "error.bad_owner"
+
+    def __init__(self, reason: str, **params: object) -> None:
+        super().__init__(reason=reason, **params)
+        self.reason = reason
+
+
+class BadDate(UserError):
+    """What was given as a date is none, or is over."""
+
+    key = "error.bad_date"
 
 
 class NotHere(UserError):
@@ -119,7 +151,7 @@ class PlanChanged(BotError):
 
 
 class ServiceError(BotError):
-    """Somebody else's system. `service` is one of graph, exchange, entra, teams."""
+    """Somebody else's system. `service` is one of graph, exchange, entra, teams, pagerduty, opsgenie."""
 
     key = "error.service"
 

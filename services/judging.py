@@ -23,6 +23,7 @@ from services.cases import (
     ApprovalPurpose,
     ApprovalState,
     Case,
+    CaseKind,
     CaseState,
     Finding,
     SignalState,
@@ -51,6 +52,10 @@ class Judge:
         judged = self._judged(case)
         planned = judged.model_copy(update={"actions": self.plan(judged)})
         return self._asked(planned, at, [verdict_entry(planned)])
+
+    def ask(self, case: Case, at: datetime) -> Changed:
+        """The case at the question for the plan that it holds; for one that needs no investigation."""
+        return self._asked(case, at, [])
 
     def add(self, case: Case, finding: Finding, at: datetime) -> Changed:
         """
@@ -84,7 +89,12 @@ class Judge:
         )
 
     def plan(self, case: Case) -> tuple[Action, ...]:
-        """What is proposed now; actions that were begun or left out stay as they are, whatever is proposed."""
+        """
+        What is proposed now; actions that were begun or left out stay as they are, whatever is proposed. Only the plan
+        of an account follows from findings.
+        """
+        if case.kind is not CaseKind.ACCOUNT:
+            return case.actions
         settled = {a.action_id: a for a in case.actions if a.state is not ActionState.PROPOSED}
         proposed = [settled.pop(action.action_id, action) for action in self.propose(case)]
         order = list(ActionKind)

@@ -34,6 +34,8 @@ class Permission:
         return any(name in granted for name in (self.name, *self.or_instead))
 
 
+#: Needed only where the settings name Teams Shifts.
+SHIFTS_PERMISSION = "Schedule.Read.All"
 _ALL_OF_DIRECTORY = ("Directory.Read.All", "Directory.ReadWrite.All")
 
 GRAPH_PERMISSIONS: tuple[Permission, ...] = (
@@ -99,7 +101,7 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "Directory.Read.All",
-        "reading which apps and devices belong to the account",
+        "reading which apps and devices belong to the account, and which domains are federated",
         "Apps and devices cannot be read, so the verdict is less complete, and taking an app away cannot be proven.",
         or_instead=("Directory.ReadWrite.All",),
     ),
@@ -111,7 +113,7 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "GroupMember.Read.All",
-        "groups in requesters, approvers and admins",
+        "groups in requesters, approvers, admins, approvals and oncall",
         "A group in these settings counts as nobody.",
         or_instead=("Group.Read.All", "Group.ReadWrite.All", *_ALL_OF_DIRECTORY),
     ),
@@ -128,8 +130,8 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "ExchangeMessageTrace.Read.All",
-        "what the account has sent, by the message trace",
-        "What was sent cannot be read, so the verdict is less complete.",
+        "what the account has sent, by the message trace; whether mail flows again after the unblock",
+        "What was sent cannot be read, so the verdict is less complete, and nobody learns that mail flows.",
     ),
     Permission(
         "Mail.ReadBasic.All",
@@ -174,9 +176,15 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "SecurityEvents.Read.All",
-        "Secure Score, for the prevention list",
-        "This point of the prevention list stays unknown.",
+        "Secure Score, for the prevention list and its picture",
+        "This point of the prevention list stays unknown, and its picture empty.",
         or_instead=("SecurityEvents.ReadWrite.All",),
+    ),
+    Permission(
+        SHIFTS_PERMISSION,
+        "who is on shift, only when oncall names Teams Shifts as a source",
+        "Nobody learns from Teams Shifts who is on call, so the next source is asked.",
+        or_instead=("Schedule.ReadWrite.All",),
     ),
 )
 
@@ -191,11 +199,12 @@ EXCHANGE_PERMISSION = Permission(
 EXCHANGE_ROLE = Permission(
     "Exchange Administrator",
     "which cmdlets the app may run; instead of this Entra role, a role group of Exchange will do that holds the "
-    "cmdlets Get-/Remove-BlockedSenderAddress, Get-BlockedConnector, Get-/Disable-/Enable-InboxRule, Get-/Set-Mailbox, "
-    "Get-/Set-CASMailbox, Get-/Add-/Remove-MailboxPermission, Get-/Add-/Remove-RecipientPermission, "
-    "Get-/Add-/Set-/Remove-MailboxFolderPermission, Get-MailboxFolderStatistics, Get-MobileDeviceStatistics, "
-    "Get-MailboxMessageConfiguration, Get-HostedOutboundSpamFilterPolicy, Get-AdminAuditLogConfig, "
-    "Get-OrganizationConfig",
+    "cmdlets Get-/Remove-BlockedSenderAddress, Get-/Remove-BlockedConnector, Get-InboundConnector, "
+    "Get-/Disable-/Enable-InboxRule, Get-/Set-Mailbox, Get-/Set-CASMailbox, Get-/Add-/Remove-MailboxPermission, "
+    "Get-/Add-/Remove-RecipientPermission, Get-/Add-/Set-/Remove-MailboxFolderPermission, "
+    "Get-MailboxAuditBypassAssociation, Get-MailboxFolderStatistics, Get-MobileDeviceStatistics, "
+    "Get-MailboxMessageConfiguration, Get-/Set-HostedOutboundSpamFilterPolicy, Get-HostedOutboundSpamFilterRule, "
+    "Get-AdminAuditLogConfig, Get-/Set-OrganizationConfig, Get-TransportConfig",
     "Nothing can be unblocked. A reading role is not enough: it cannot even list inbox rules.",
     essential=True,
     resource="Entra role of the app",

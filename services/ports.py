@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from services.cases import Text, Value
@@ -27,6 +28,34 @@ class Delivery(Value):
     problem: Text | None = None
 
 
+class NewsKind(StrEnum):
+    """What people are told in a message of its own, beside the cards that follow the case."""
+
+    MAIL_FLOWS = "mail_flows"
+    STILL_REFUSED = "still_refused"
+    NOTHING_DELIVERED = "nothing_delivered"  # for 24 hours: somebody has to look
+    BURST = "burst"  # much mail from an account that Microsoft does not restrict again that day
+    USER_CAN_SEND = "user_can_send"  # to the user
+    REMINDER = "reminder"  # open prevention items, to their owner
+
+
+class Audience(StrEnum):
+    REQUESTER = "requester"
+    ON_CALL = "on_call"  # the alerts conversation, else that for approvals
+    USER = "user"  # the subject of the case
+    OWNER = "owner"  # whoever takes care of a prevention item
+
+
+class News(Value):
+    """One message of news. `news_id` is its own within the case, so that it is never posted twice."""
+
+    news_id: str
+    kind: NewsKind
+    audience: Audience
+    #: Entra object id of the person, for OWNER.
+    person: str = ""
+
+
 class Notifier(Protocol):
     """How news of a case reaches people."""
 
@@ -40,5 +69,12 @@ class Notifier(Protocol):
 
         Safe to repeat: a conversation that already has its copy is skipped. Never raises for a place that cannot be
         reached; that is told in the answer.
+        """
+        ...
+
+    async def post_news(self, case_id: str, news: News) -> Sequence[Delivery]:
+        """
+        Post news of the case as a small live card. Safe to repeat: what was posted already is skipped. Never raises
+        for a place that cannot be reached; that is told in the answer.
         """
         ...

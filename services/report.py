@@ -2,8 +2,8 @@
 A case for machines, in the words of the contract, and without the secrets that somebody may have put into it.
 
 `verdict` (compromised | suspected | no_evidence), `score`, `completeness` (0 to 1), `signals[]`, `actions[]`,
-`approvals[]`, `timeline[]`. Texts are keys with parameters, so that the report does not depend on a language; moments
-are ISO 8601 in UTC.
+`approvals[]`, `times`, `timeline[]`. Texts are keys with parameters, so that the report does not depend on a
+language; moments are ISO 8601 in UTC.
 """
 
 from __future__ import annotations
@@ -11,10 +11,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from services.audit import AuditEntry
-from services.cases import Action, Approval, Case, Finding, ScorePart, SignalState, Text, say
+from services.audit import AuditEntry, Tag
+from services.cases import (
+    Action,
+    Approval,
+    ApprovalPurpose,
+    ApprovalState,
+    Case,
+    Finding,
+    ScorePart,
+    SignalState,
+    Text,
+    Value,
+    say,
+)
 from services.investigation.table import table
 
 #: What stands where a secret was.
@@ -22,6 +35,8 @@ REDACTED = "[redacted]"
 #: Why a signal has no finding: nobody has heard of it yet, or the case ended before.
 PENDING = "pending"
 NOT_READ = "not_read"
+#: How the trail names everything at once, when a lock was opened because all of it was found in place.
+_ALL_ACTIONS = "all"
 
 
 # --- the report ------------------------------------------------------------------------------------------------------
@@ -61,6 +76,11 @@ def case_report(case: Case, entries: Sequence[AuditEntry]) -> dict[str, Any]:
         "actions": [_action(action) for action in case.actions],
         "approvals": [_approval(approval) for approval in case.approvals],
         "prevention": [item.model_dump(mode="json") for item in case.prevention],
+        "fixes": [_action(action) for action in case.fixes],
+        "diagnosis": _value(case.diagnosis),
+        "follow_up": _value(case.follow_up),
+        "pictures": _value(case.pictures),
+        "times": milestones(case, entries),
         "timeline": [_timeline(entry) for entry in entries],
     }
 
@@ -69,7 +89,7 @@ def pending_signals(case: Case) -> tuple[str, ...]:
     """The signals that are still being read, in reading order."""
     if case.verdict is not None:
         return case.verdict.pending
-    if case.reading_since is None or case.reading_ended_at is not None or not case.is_open:
+    if case.reading_since is None or case.reading_ended_at is not None or not case.is_at_work:
         return ()
     ended = {finding.signal_id for finding in case.findings if finding.state is not SignalState.PENDING}
     return tuple(signal_id for signal_id in table().signals if signal_id not in ended)
@@ -106,6 +126,10 @@ def points_of(finding: Finding, case: Case) -> tuple[int, int]:
     row = table().signals.get(finding.signal_id)
     points = max(0, finding.weight) if finding.state is SignalState.FOUND else 0
     return points, row.weight if row else points
+
+
+def _value(value: Value | None) -> dict[str, Any] | None:
+    return value.model_dump(mode="json") if value else None
 
 
 def _plain(text: Text | None) -> dict[str, Any] | None:
@@ -162,6 +186,57 @@ def _timeline(entry: AuditEntry) -> dict[str, Any]:
         "previous_hash": entry.previous_hash,
         "hash": entry.hash,
     }
+
+
+# --- how long it took ------------------------------------------------------------------------------------------------
+
+
+def milestones(case: Case, entries: Sequence[AuditEntry]) -> dict[str, dict[str, Any]]:
+    """
+    When the account was blocked, and when what came of it: `at` (ISO 8601, UTC) and whole `seconds` since the block
+    began, each None when it is not known or did not happen; seconds may be negative.
+
+    `alert` is what told us, `request` the case, `approval` the agreement to the plan, `containment` the last action of
+    it that was proven once all were, `unblock` the moment from which the entry was seen to be gone, `first_delivered`
+    the first message that arrived after that.
+    """
+    started_at = case.block.since if case.block else None
+    moments = {
+        "block": started_at,
+        "alert": None,  # Nothing watches for blocks by itself yet, so no alert is known.
+        "request": case.opened_at,
+        "approval": _approved_at(case),
+        "containment": _contained_at(case, entries),
+        "unblock": _unblocked_at(case, entries),
+        "first_delivered": case.follow_up.first_delivered_at if case.follow_up else None,
+    }
+    return {name: _milestone(at, started_at) for name, at in moments.items()}
+
+
+def _milestone(at: datetime | None, started_at: datetime | None) -> dict[str, Any]:
+    seconds = round((at - started_at).total_seconds()) if at and started_at else None
+    return {"at": at.isoformat() if at else None, "seconds": seconds}
+
+
+def _approved_at(case: Case) -> datetime | None:
+    granted = (a for a in case.approvals if a.state is ApprovalState.GRANTED)
+    return next((a.decided_at for a in granted if a.purpose is ApprovalPurpose.REMEDIATION), None)
+
+
+def _contained_at(case: Case, entries: Sequence[AuditEntry]) -> datetime | None:
+    """None as well when there was nothing to contain."""
+    if not case.containment or not case.containment_proven:
+        return None
+    known = {action.action_id for action in case.containment} | {_ALL_ACTIONS}
+    proven = [e for e in entries if e.tag == Tag.ACTION_PROVEN and json.loads(e.details).get("action") in known]
+    return max((datetime.fromisoformat(entry.at) for entry in proven), default=None)
+
+
+def _unblocked_at(case: Case, entries: Sequence[AuditEntry]) -> datetime | None:
+    seen = next((entry for entry in entries if entry.tag == Tag.UNBLOCK_VERIFIED), None)
+    if seen is not None:
+        return datetime.fromisoformat(seen.at)
+    return case.follow_up.unblocked_at if case.follow_up else None
 
 
 # --- without secrets -------------------------------------------------------------------------------------------------

@@ -9,13 +9,10 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -28,12 +25,14 @@ from pydantic_settings import (
 )
 
 from services.errors import SettingsError
+from services.oncall.settings import OncallSettings
+from services.policy.fields import OBJECT_ID
+from services.policy.model import Policy, policy_of
+from services.urls import is_private
 
 #: Hosts that our token may be sent to as `serviceUrl`. Source: OutboundHostValidator of Microsoft's Agents SDK,
 #: 2026-08-18.
 MICROSOFT_SERVICE_HOSTS = ("botframework.com", "smba.trafficmanager.net", "teams.microsoft.com", "teams.microsoft.us")
-
-_OBJECT_ID = re.compile(r"[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 class AppType(StrEnum):
@@ -53,6 +52,16 @@ def _as_list(value: Any) -> Any:
             raise ValueError("looks like a JSON list but is not one") from None
         return value
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _as_section(value: Any) -> Any:
+    """A section of a TOML file, or the same as JSON in the environment."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        raise ValueError("is not JSON; a section is easier to write in unblock.toml") from None
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_as_list)]
@@ -88,6 +97,11 @@ class Settings(BaseSettings):
     requesters: Names = ()
     approvers: Names = ()
     admins: Names = ()
+    #: Who must approve what, and in what time; None is the simplest policy. `approval_policy` is what is in force.
+    approvals: Annotated[Policy | None, NoDecode, BeforeValidator(_as_section)] = None
+
+    #: Who is on call, and where the bot learns it; no sources means that nobody is asked who it is.
+    oncall: Annotated[OncallSettings, NoDecode, BeforeValidator(_as_section)] = OncallSettings()
 
     #: Conversations for prompts and alerts; an admin may also set them in chat.
     approvals_conversation: str = ""
@@ -109,7 +123,7 @@ class Settings(BaseSettings):
     @field_validator("tenant_id", "app_id")
     @classmethod
     def _must_be_object_id(cls, value: str) -> str:
-        if not _OBJECT_ID.fullmatch(value.strip()):
+        if not OBJECT_ID.fullmatch(value.strip()):
             raise ValueError("must be a GUID such as 11111111-2222-3333-4444-555555555555")
         return value.strip().lower()
 
@@ -117,7 +131,7 @@ class Settings(BaseSettings):
     @classmethod
     def _must_be_object_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for entry in value:
-            if not _OBJECT_ID.fullmatch(entry):
+            if not OBJECT_ID.fullmatch(entry):
                 raise ValueError(f"{entry!r} is no Entra object id; names and addresses are not accepted here")
         return tuple(entry.lower() for entry in value)
 
@@ -173,6 +187,21 @@ class Settings(BaseSettings):
             raise ValueError("app_secret: set app_secret or app_certificate_path")
         return self
 
+    @model_validator(mode="after")
+    def _must_expire_last(self) -> Settings:
+        if self.approvals is None:
+            return self
+        try:
+            self.approvals.check_timeout(self.approval_timeout_minutes)
+        except ValueError as exc:
+            raise ValueError(f"approval_timeout_minutes: {exc}") from None
+        return self
+
+    @property
+    def approval_policy(self) -> Policy:
+        """The policy in force, from `[approvals]` and the older settings for what it leaves out."""
+        return policy_of(self.approvals, approvers=self.approvers, timeout_minutes=self.approval_timeout_minutes)
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -183,23 +212,6 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, _config_file())
-
-
-def is_private(url: str) -> bool:
-    """Whether nobody on the way can read or change what goes there: https, or http that does not leave this machine."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _config_file() -> Path:
@@ -237,12 +249,25 @@ def _refuse_misspelt_variables(environ: Mapping[str, str]) -> None:
         raise SettingsError(*misspelt)
 
 
+#: What is said instead of pydantic's own words.
+_SENTENCES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a setting; see the README for the names",
+    "tuple_type": "must be a list",
+    "model_type": "must be a section of its own",
+    "bool_type": "must be true or false",
+}
+
+
 def _problem(error: ErrorDetails) -> tuple[str, str]:
     message = str(error["msg"]).removeprefix("Value error, ")
     # A check over several settings has no location; it starts its sentence with the name instead.
-    name = str(error["loc"][0]) if error["loc"] else message.partition(":")[0]
-    if error["type"] == "missing":
-        message = "is required"
-    if error["type"] == "extra_forbidden":
-        message = "is not a setting; see the README for the names"
+    name = _where(error["loc"]) if error["loc"] else message.partition(":")[0]
+    message = _SENTENCES.get(error["type"], message)
     return name, message.removeprefix(f"{name}: ")
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    """Such as `approvals.rules#2.approvers`, for the second rule."""
+    steps = (f"#{step + 1}" if isinstance(step, int) else f".{step}" for step in location)
+    return "".join(steps).removeprefix(".")

@@ -1,18 +1,20 @@
 """
-Step 2: what blocks the account, removing exactly that entry, and proving that it is gone.
+Step 2: what blocks the account or the connector, removing exactly that entry, and proving that it is gone.
 
 The number of unblocks that Microsoft allows is limited and not published, so an entry is never removed twice on a
 guess: each removal is preceded by a look at the list, and one whose answer was lost is followed by looking, not by
-repeating. Source: "Remove-BlockedSenderAddress" (Exchange PowerShell reference, 2026-08-21), "Remove blocked users from
-the Restricted entities page" (2026-08-24).
+repeating. Source: "Remove-BlockedSenderAddress" and "Remove-BlockedConnector" (Exchange PowerShell reference,
+2026-08-21), "Remove blocked users from the Restricted entities page" (2026-08-24), "Remove blocked connectors from the
+Restricted entities page" (2023-06-14).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from services.cases import Action, ActionKind, ActionState, Block, BlockKind, Case, Subject, Text, say
+from services.cases import LIFTING, Action, ActionKind, ActionState, Block, BlockKind, Case, Subject, Text, say
 from services.clients.exchange_models import BlockedConnector, BlockedSender
 from services.clients.graph_models import DirectoryUser
 from services.errors import LicenceMissing, NotFound, PermissionMissing, Rejected, ServiceError, Throttled, Unavailable
@@ -30,6 +32,8 @@ class RestrictedList(Protocol):
     async def blocked_connectors(self) -> tuple[BlockedConnector, ...]: ...
 
     async def remove_blocked_sender(self, address: str) -> object: ...
+
+    async def remove_blocked_connector(self, connector_id: str) -> object: ...
 
 
 class UserDirectory(Protocol):
@@ -116,8 +120,26 @@ def why_nothing_to_do(block: Block, subject: Subject) -> Text | None:
     return say("outcome.no_block", upn=subject.upn)
 
 
+def find_connector(text: str, connectors: Sequence[BlockedConnector]) -> BlockedConnector | None:
+    """
+    The blocked connector that somebody means: by its id, by its name, or by a part of either that only one has.
+
+    None for no hit and for several: nobody should have to trust a guess with this.
+    """
+    wanted = text.strip().strip("{}").casefold()
+    if not wanted:
+        return None
+    whole = [connector for connector in connectors if wanted in _names(connector)]
+    found = whole or [connector for connector in connectors if any(wanted in name for name in _names(connector))]
+    return found[0] if len(found) == 1 else None
+
+
+def _names(connector: BlockedConnector) -> tuple[str, ...]:
+    return tuple(name.casefold() for name in (connector.connector_id, connector.name) if name)
+
+
 class Unblocking:
-    """Removes the entry and looks whether it is gone."""
+    """Removes an entry, of a person or of a connector as the action says, and looks whether it is gone."""
 
     def __init__(self, exchange: RestrictedList, clock: Clock) -> None:
         self._exchange = exchange
@@ -129,66 +151,95 @@ class Unblocking:
         the entry is gone already, PROPOSED as before when the list could not be read.
         """
         try:
-            entry = await self._exchange.blocked_sender(str(action.target["sender_address"]))
+            listed = await _IS_LISTED[action.kind](self._exchange, action)
         except ServiceError as error:
             return _not_sent(action, error)
-        return self._done(action, say("action.unblock.gone_already")) if entry is None else None
+        return None if listed else self._done(action, "gone_already")
 
-    async def carry_out(self, action: Action) -> Action:
+    async def carry_out(self, action: Action, tenant_id: str = "") -> Action:
         """
         The action after the removal: DONE when the call went through or its answer was lost, FAILED with the reason,
         PROPOSED as before when nothing was accepted (we were asked to wait, or there was no connection).
 
         An action that comes in as RUNNING was under way when the program stopped. It may have been sent, so it is not
-        sent again; looking at the list decides.
+        sent again; looking at the list decides. `tenant_id` is among what Microsoft Support asks for.
         """
         if action.state is ActionState.RUNNING:
-            return self._done(action, say("action.unblock.sent_before_restart"))
-        return await self._remove(action)
+            return self._done(action, "sent_before_restart")
+        return await self._remove(action, tenant_id)
 
-    async def _remove(self, action: Action) -> Action:
+    async def _remove(self, action: Action, tenant_id: str) -> Action:
         try:
-            await self._exchange.remove_blocked_sender(str(action.target["sender_address"]))
+            await _REMOVE[action.kind](self._exchange, action)
         except NotFound:
-            return self._done(action, say("action.unblock.gone_already"))
+            return self._done(action, "gone_already")
         except Throttled as error:
             return _not_sent(action, error)
         except Unavailable as error:
             if error.params.get("reached") is False:  # there was no connection, so it was certainly not sent
                 return _not_sent(action, error)
-            return self._done(action, say("action.unblock.answer_lost"))
+            return self._done(action, "answer_lost")
         except ServiceError as error:
-            return action.model_copy(update={"state": ActionState.FAILED, "outcome": _why_refused(error)})
-        return self._done(action, say("action.unblock.accepted"))
+            outcome = self._why_refused(action, error, tenant_id)
+            return action.model_copy(update={"state": ActionState.FAILED, "outcome": outcome})
+        return self._done(action, "accepted")
 
-    async def is_gone(self, address: str) -> bool:
+    async def is_gone(self, action: Action) -> bool:
         """Whether the entry is off the list. A list that cannot be read is no proof."""
         try:
-            return await self._exchange.blocked_sender(address) is None
+            return not await _IS_LISTED[action.kind](self._exchange, action)
         except ServiceError:
             return False
 
-    def _done(self, action: Action, outcome: Text) -> Action:
+    def _why_refused(self, action: Action, error: ServiceError, tenant_id: str) -> Text:
+        words = f"action.{action.kind.value}"
+        if not isinstance(error, Rejected) or not any(word in error.detail.casefold() for word in _LIMIT_WORDS):
+            return say(f"{words}.refused", why=why_unreadable(error))
+        told = {"detail": error.detail, "what": _entry_of(action), "at": self._clock.now(), "tenant": tenant_id}
+        return say(f"{words}.limit_exceeded", **told)
+
+    def _done(self, action: Action, how: str) -> Action:
+        outcome = say(f"action.{action.kind.value}.{how}")
         return action.model_copy(update={"state": ActionState.DONE, "outcome": outcome, "done_at": self._clock.now()})
 
 
+async def _sender_is_listed(exchange: RestrictedList, action: Action) -> bool:
+    return await exchange.blocked_sender(str(action.target["sender_address"])) is not None
+
+
+async def _connector_is_listed(exchange: RestrictedList, action: Action) -> bool:
+    """By the whole list: what Exchange says of an id that is not on it is not documented."""
+    wanted = str(action.target["connector_id"]).casefold()
+    return any(connector.connector_id.casefold() == wanted for connector in await exchange.blocked_connectors())
+
+
+_IS_LISTED: Mapping[ActionKind, Callable[[RestrictedList, Action], Awaitable[bool]]] = {
+    ActionKind.UNBLOCK: _sender_is_listed,
+    ActionKind.UNBLOCK_CONNECTOR: _connector_is_listed,
+}
+_REMOVE: Mapping[ActionKind, Callable[[RestrictedList, Action], Awaitable[object]]] = {
+    ActionKind.UNBLOCK: lambda exchange, a: exchange.remove_blocked_sender(str(a.target["sender_address"])),
+    ActionKind.UNBLOCK_CONNECTOR: lambda exchange, a: exchange.remove_blocked_connector(str(a.target["connector_id"])),
+}
+
+
+def _entry_of(action: Action) -> str:
+    """The entry as Microsoft Support finds it: its id, after its name when it has one."""
+    (entry,) = map(str, action.target.values())
+    return f"{action.target_name} ({entry})" if action.target_name not in ("", entry) else entry
+
+
 def _not_sent(action: Action, error: ServiceError) -> Action:
-    outcome = say("action.unblock.not_sent", why=why_unreadable(error))
+    outcome = say(f"action.{action.kind.value}.not_sent", why=why_unreadable(error))
     return action.model_copy(update={"state": ActionState.PROPOSED, "outcome": outcome})
 
 
-def _why_refused(error: ServiceError) -> Text:
-    if isinstance(error, Rejected) and any(word in error.detail.casefold() for word in _LIMIT_WORDS):
-        return say("action.unblock.limit_exceeded", detail=error.detail)
-    return say("action.unblock.refused", why=why_unreadable(error))
-
-
 def unblock_action(case: Case) -> Action | None:
-    """The unblock of the case's plan."""
-    return next((action for action in case.actions if action.kind is ActionKind.UNBLOCK), None)
+    """The unblock of the case's plan, of the account or of the connector."""
+    return next((action for action in case.actions if action.kind in LIFTING), None)
 
 
 def never_confirmed(action: Action) -> bool:
     """Whether the removal was sent, perhaps, with no answer; and not sent a second time already."""
-    unanswered = ("action.unblock.answer_lost", "action.unblock.sent_before_restart")
+    unanswered = tuple(f"action.{action.kind.value}.{how}" for how in ("answer_lost", "sent_before_restart"))
     return action.outcome is not None and action.outcome.key in unanswered and action.before is None

@@ -32,13 +32,14 @@ from services.clients.exchange_models import (
     MobileDevice,
     OrganizationConfig,
     OutboundPolicy,
+    OutboundRule,
     SendAsPermission,
     parse_reason,
     parse_recipients,
 )
 from services.clients.http import Request, Response, Send
 from services.clients.reading import Model, read, smtp_address, to_flag, to_loose_text
-from services.errors import BrokenAnswer, NotFound, Rejected
+from services.errors import BrokenAnswer, NotFound, Rejected, ServiceError
 
 Row = Mapping[str, Any]
 
@@ -150,6 +151,16 @@ def parse_blocked_connector(row: Row) -> BlockedConnector:
     """One blocked connector. Source: Get-BlockedConnector, 2026-08-21."""
     reason = to_loose_text(row.get("Reason")) or ""
     return read(BlockedConnector, {**row, "Reason": reason}, "exchange", reason=parse_reason(reason))
+
+
+def parse_connector_names(answer: CmdletAnswer) -> dict[str, str]:
+    """
+    Id in lower case -> name, of inbound connectors. Source: Get-InboundConnector, 2026-08-21.
+
+    That ConnectorId of Get-BlockedConnector is the Guid here is our inference; an id without a name is left out.
+    """
+    pairs = ((to_loose_text(row.get("Guid")), to_loose_text(row.get("Name"))) for row in answer.rows)
+    return {guid.strip("{}").casefold(): name for guid, name in pairs if guid and name}
 
 
 def parse_inbox_rule(row: Row, visible: frozenset[str] | None = None) -> InboxRule:
@@ -302,9 +313,20 @@ class ExchangeClient:
         return await self.invoke("Remove-BlockedSenderAddress", {"SenderAddress": address}, safe_to_repeat=False)
 
     async def blocked_connectors(self) -> tuple[BlockedConnector, ...]:
-        """Inbound connectors that may not send."""
+        """Inbound connectors that may not send, with their names as far as those can be read."""
         answer = await self.invoke("Get-BlockedConnector")
-        return tuple(parse_blocked_connector(row) for row in answer.rows)
+        blocked = [parse_blocked_connector(row) for row in answer.rows]
+        if not blocked:
+            return ()
+        names = await self._connector_names()
+        return tuple(c.model_copy(update={"name": names.get(c.connector_id.casefold())}) for c in blocked)
+
+    async def _connector_names(self) -> Mapping[str, str]:
+        """Id in lower case -> name. The id alone is enough to unblock, so names that cannot be read are left out."""
+        try:
+            return parse_connector_names(await self.invoke("Get-InboundConnector"))
+        except ServiceError:
+            return {}
 
     async def remove_blocked_connector(self, connector_id: str) -> CmdletAnswer:
         """Let a connector send again. Not repeated after a lost answer, for the same reason as above."""
@@ -341,6 +363,30 @@ class ExchangeClient:
         """The mailbox of this UPN or address. Raises: NotFound."""
         answer = await self.invoke("Get-Mailbox", {"Identity": upn}, upn)
         return parse_mailbox(_the_one(answer, "Get-Mailbox"))
+
+    async def forwarding_mailboxes(self) -> tuple[Mailbox, ...]:
+        """The mailboxes that send their mail on to an SMTP address. Inbox rules that do so are not among them."""
+        parameters = {"Filter": "ForwardingSmtpAddress -ne $null", "ResultSize": "Unlimited"}
+        answer = await self.invoke("Get-Mailbox", parameters)
+        return tuple(box for box in map(parse_mailbox, answer.rows) if box.forwarding.smtp_address is not None)
+
+    async def audit_bypassed(self, upn: str) -> bool | None:
+        """
+        Whether nothing that this account does is recorded, in its own mailbox or in others; None when Exchange does not
+        say. Raises: NotFound. Source: Get-MailboxAuditBypassAssociation, 2026-08-21.
+        """
+        answer = await self.invoke("Get-MailboxAuditBypassAssociation", {"Identity": upn}, upn)
+        row = _the_one(answer, "Get-MailboxAuditBypassAssociation")
+        return _flag(row, "AuditBypassEnabled")
+
+    async def set_mailbox_audit(self, upn: str, enabled: bool) -> CmdletAnswer:
+        """
+        Record what is done in the mailbox, or no longer. Safe to repeat: it writes a fixed state.
+
+        Exchange ignores it while the organisation has auditing off, and records the usual things anyway while it has it
+        on. Source: "Manage mailbox auditing", 2024.
+        """
+        return await self._write("Set-Mailbox", upn, {"AuditEnabled": enabled})
 
     async def clear_forwarding(self, upn: str) -> CmdletAnswer:
         """Switch forwarding off, in both of its forms. Safe to repeat."""
@@ -501,18 +547,51 @@ class ExchangeClient:
         """The outbound spam policies; the default one is among them."""
         return _each(OutboundPolicy, await self.invoke("Get-HostedOutboundSpamFilterPolicy"))
 
+    async def set_auto_forwarding(self, policy: str, mode: str) -> CmdletAnswer:
+        """
+        Let people under an outbound spam policy forward mail to outside automatically, or not: Automatic, On or Off.
+
+        Safe to repeat: it writes a fixed state. Raises: Rejected, also for an organisation that was never customised.
+        Source: Set-HostedOutboundSpamFilterPolicy, 2026-08-21.
+        """
+        return await self._write_settings(
+            "Set-HostedOutboundSpamFilterPolicy", {"Identity": policy, "AutoForwardingMode": mode}
+        )
+
+    async def outbound_rules(self) -> tuple[OutboundRule, ...]:
+        """To whom the outbound spam policies apply. Source: Get-HostedOutboundSpamFilterRule, 2026-08-21."""
+        return _each(OutboundRule, await self.invoke("Get-HostedOutboundSpamFilterRule"))
+
     async def audit_config(self) -> bool | None:
         """Whether the unified audit log takes entries in; None when Exchange does not say."""
         row = _the_one(await self.invoke("Get-AdminAuditLogConfig"), "Get-AdminAuditLogConfig")
-        try:
-            return to_flag(row.get("UnifiedAuditLogIngestionEnabled"))
-        except ValueError:
-            raise BrokenAnswer("exchange", what="UnifiedAuditLogIngestionEnabled") from None
+        return _flag(row, "UnifiedAuditLogIngestionEnabled")
 
     async def organization_config(self) -> OrganizationConfig:
         """Settings of the organisation."""
         answer = await self.invoke("Get-OrganizationConfig")
         return read(OrganizationConfig, _the_one(answer, "Get-OrganizationConfig"), "exchange")
+
+    async def smtp_auth_off(self) -> bool | None:
+        """
+        Whether SMTP AUTH is off for every mailbox that does not say otherwise; None when Exchange does not say.
+
+        Source: Get-TransportConfig, 2026-08-21.
+        """
+        row = _the_one(await self.invoke("Get-TransportConfig"), "Get-TransportConfig")
+        return _flag(row, "SmtpClientAuthenticationDisabled")
+
+    async def set_organization_audit(self, enabled: bool) -> CmdletAnswer:
+        """
+        Mailbox auditing for everybody, which no mailbox can then be left out of by its own setting; or for nobody.
+
+        Safe to repeat: it writes a fixed state. Source: Set-OrganizationConfig, 2026-08-21.
+        """
+        return await self._write_settings("Set-OrganizationConfig", {"AuditDisabled": not enabled})
+
+    async def _write_settings(self, cmdlet: str, parameters: Mapping[str, Any]) -> CmdletAnswer:
+        """Write a fixed state of the organisation, which may be done twice."""
+        return await self.invoke(cmdlet, parameters, safe_to_repeat=True)
 
 
 def _the_one(answer: CmdletAnswer, cmdlet: str) -> Row:
@@ -522,6 +601,14 @@ def _the_one(answer: CmdletAnswer, cmdlet: str) -> Row:
     if len(answer.rows) > 1:
         raise Rejected("exchange", code="ambiguous", detail="Several objects bear this name.", action=cmdlet)
     return answer.rows[0]
+
+
+def _flag(row: Row, name: str) -> bool | None:
+    """Raises: BrokenAnswer for a container."""
+    try:
+        return to_flag(row.get(name))
+    except ValueError:
+        raise BrokenAnswer("exchange", what=name) from None
 
 
 def _each(model: type[Model], answer: CmdletAnswer) -> tuple[Model, ...]:

@@ -66,6 +66,8 @@ class BlockedConnector(Wire):
     """An inbound connector that may not send; unblocking a person does not help it."""
 
     connector_id: Id = _must_have("ConnectorId")
+    #: What the organisation calls it; None when that could not be read.
+    name: MaybeText = None
     reason_raw: Name = _field("Reason", default="")
     reason: dict[str, str] = Field(default_factory=dict)
     created_at: MaybeMoment = _field("CreatedDatetime", "CreatedDateTime")
@@ -184,6 +186,23 @@ class OutboundPolicy(Wire):
     internal_per_hour: MaybeWhole = _field("RecipientLimitInternalPerHour")
     #: Off, On or Automatic; Automatic is off in most tenants, but not provably in this one.
     auto_forwarding_mode: MaybeText = _field("AutoForwardingMode")
+
+
+class OutboundRule(Wire):
+    """To whom an outbound spam policy applies. The default policy has none: it is for everybody else."""
+
+    #: Name of the policy.
+    policy: LooseText = _field("HostedOutboundSpamFilterPolicy")
+    #: Enabled or Disabled.
+    state: LooseText = _field("State")
+    #: 0 comes first.
+    priority: MaybeWhole = _field("Priority")
+    senders: LooseTexts = _field("From", default=())
+    sender_groups: LooseTexts = _field("FromMemberOf", default=())
+    sender_domains: LooseTexts = _field("SenderDomainIs", default=())
+    except_senders: LooseTexts = _field("ExceptIfFrom", default=())
+    except_groups: LooseTexts = _field("ExceptIfFromMemberOf", default=())
+    except_domains: LooseTexts = _field("ExceptIfSenderDomainIs", default=())
 
 
 class OrganizationConfig(Wire):

@@ -25,6 +25,8 @@ from services.clients.graph_activity import (
     build_background_sign_ins,
     build_confirm_compromised,
     build_directory_audits,
+    build_legacy_sign_ins,
+    build_message_trace_events,
     build_message_traces,
     build_risk_detections,
     build_risky_user,
@@ -38,6 +40,7 @@ from services.clients.graph_activity import (
     parse_risk_detection,
     parse_risky_user,
     parse_sign_in,
+    parse_trace_event,
 )
 from services.clients.graph_apps import (
     build_app_assignments,
@@ -69,12 +72,14 @@ from services.clients.graph_mail import (
 )
 from services.clients.graph_methods import (
     build_access_pass,
+    build_admin_registrations,
     build_auth_methods,
     build_registration,
     build_remove_auth_method,
     parse_access_pass,
     parse_auth_method,
     parse_registration,
+    parse_registration_row,
 )
 from services.clients.graph_models import (
     AccessPass,
@@ -86,6 +91,7 @@ from services.clients.graph_models import (
     CaPolicy,
     DirectoryRole,
     DirectoryUser,
+    Domain,
     MailItem,
     MailRule,
     MessageTrace,
@@ -99,13 +105,19 @@ from services.clients.graph_models import (
     SecurityAlert,
     ServicePrincipal,
     SignIn,
+    TraceEvent,
 )
+from services.clients.graph_shifts import PlannedTime, build_shifts, build_times_off, parse_shift, parse_time_off
 from services.clients.graph_tenant import (
     build_conditional_access,
-    build_secure_score,
+    build_domains,
+    build_organisation,
     build_secure_score_controls,
+    build_secure_scores,
     build_security_defaults,
     parse_ca_policy,
+    parse_domain,
+    parse_is_synced,
     parse_secure_score,
     parse_secure_score_control,
     parse_security_defaults,
@@ -123,6 +135,7 @@ from services.clients.graph_users import (
     build_remove_role,
     build_reset_password,
     build_revoke_sessions,
+    build_role_holders,
     build_search_users,
     build_set_sign_in,
     by_address_filter,
@@ -131,6 +144,7 @@ from services.clients.graph_users import (
     name_starts_filter,
     parse_directory_role,
     parse_registered_device,
+    parse_role_holder,
     parse_user,
     restored_upn,
 )
@@ -247,6 +261,14 @@ class GraphClient:
     async def sign_ins_from(self, ip_address: str, since: datetime, limit: int = 200) -> tuple[SignIn, ...]:
         """The latest interactive sign-ins of anybody from this address, newest first. Raises: LicenceMissing (P1)."""
         return await self._sign_ins(build_sign_ins_from(self._place, ip_address, since, limit), limit)
+
+    async def legacy_sign_ins(self, since: datetime, limit: int = 200) -> tuple[SignIn, ...]:
+        """
+        Anybody's successful sign-ins by clients that know no second factor, newest first. Raises: LicenceMissing (P1).
+
+        That Graph takes several clients in one filter is not verified against a live tenant.
+        """
+        return await self._sign_ins(build_legacy_sign_ins(self._place, since, limit), limit)
 
     async def _sign_ins(self, request: Request, limit: int) -> tuple[SignIn, ...]:
         found = await self._list(request, parse_sign_in, limit=limit)
@@ -410,6 +432,10 @@ class GraphClient:
 
     # groups and roles
 
+    async def admin_registrations(self) -> tuple[MfaRegistration, ...]:
+        """Who holds an admin role, and whether they have registered a second factor. Needs Entra ID P1."""
+        return await self._list(build_admin_registrations(self._place), parse_registration_row)
+
     async def is_member(self, oid: str, group_ids: Sequence[str]) -> frozenset[str]:
         """Those of `group_ids` that the user is in, through other groups too; casefolded. No ids, no call."""
         wanted = frozenset(group_id.casefold() for group_id in group_ids)
@@ -429,6 +455,11 @@ class GraphClient:
         found = await self._list(build_group_members(self._place, group_id), lambda data: data)
         return tuple(_user(data) for data in found if is_user(data))
 
+    async def role_holders(self, role_id: str) -> tuple[str, ...]:
+        """Object ids of everybody who holds this admin role directly: people, groups and apps; each once."""
+        found = await self._list(build_role_holders(self._place, role_id), parse_role_holder)
+        return tuple(dict.fromkeys(found))
+
     async def directory_roles(self, oid: str) -> tuple[DirectoryRole, ...]:
         """
         Admin roles that the user holds directly.
@@ -444,6 +475,20 @@ class GraphClient:
     async def add_role(self, oid: str, role_id: str, scope: str = "/") -> None:
         """Give an admin role again, in a directory scope; one that is there already counts as done."""
         await self._there(build_add_role(self._place, oid, role_id, scope))
+
+    # shifts
+
+    async def shifts(self, team_id: str, since: datetime, until: datetime) -> tuple[PlannedTime, ...]:
+        """
+        The published shifts of a team in Teams Shifts that lie wholly between two moments, with somebody on each.
+
+        Raises: NotFound for a team that is none or has no schedule.
+        """
+        return _published(await self._list(build_shifts(self._place, team_id, since, until), parse_shift))
+
+    async def times_off(self, team_id: str, since: datetime, until: datetime) -> tuple[PlannedTime, ...]:
+        """The published times off of people in a team, as `shifts` has it."""
+        return _published(await self._list(build_times_off(self._place, team_id, since, until), parse_time_off))
 
     # devices
 
@@ -461,11 +506,29 @@ class GraphClient:
 
     async def secure_score(self) -> SecureScore | None:
         """The latest score; None while the tenant has none."""
-        found = await self._list(build_secure_score(self._place), parse_secure_score, limit=1)
+        found = await self.secure_scores(1)
         return found[0] if found else None
+
+    async def secure_scores(self, limit: int) -> tuple[SecureScore, ...]:
+        """The newest scores, one a day, newest first."""
+        return await self._list(build_secure_scores(self._place, limit), parse_secure_score, limit=limit)
 
     async def secure_score_controls(self) -> tuple[SecureScoreControl, ...]:
         return await self._list(build_secure_score_controls(self._place), parse_secure_score_control)
+
+    async def is_synced(self) -> bool:
+        """Whether accounts come from an on-premises directory. Raises: NotFound when Graph shows no organisation."""
+        found = await self._list(build_organisation(self._place), parse_is_synced)
+        if not found:
+            raise NotFound("graph")
+        return any(found)
+
+    async def domains(self) -> tuple[Domain, ...]:
+        """The domains of the tenant. Raises: as `is_synced`, since there is always one."""
+        found = await self._list(build_domains(self._place), parse_domain)
+        if not found:
+            raise NotFound("graph")
+        return found
 
     async def alerts(
         self,
@@ -488,6 +551,11 @@ class GraphClient:
         """What was sent in up to ten days of the last ninety. Raises: PermissionMissing until the tenant is set up."""
         request = build_message_traces(self._place, sender_address, since, until, limit)
         return await self._list(request, parse_message_trace, limit=limit)
+
+    async def message_trace_events(self, trace_id: str, recipient: str) -> tuple[TraceEvent, ...]:
+        """What happened to one message on its way to one recipient; may come later than the trace itself."""
+        request = build_message_trace_events(self._place, trace_id, recipient)
+        return await self._list(request, parse_trace_event)
 
     # shared
 
@@ -531,6 +599,10 @@ def _user(data: Object) -> DirectoryUser:
 def _id(data: Object) -> str:
     """The id of a member; without one it is no group that we could have asked for."""
     return (leaf(to_text, data, "id") or "").casefold()
+
+
+def _published(found: Sequence[PlannedTime | None]) -> tuple[PlannedTime, ...]:
+    return tuple(planned for planned in found if planned is not None)
 
 
 def _may_be_name(text: str) -> bool:

@@ -22,6 +22,7 @@ from services.clients.graph_models import (
     RiskyUser,
     SecurityAlert,
     SignIn,
+    TraceEvent,
 )
 from services.clients.http import Request, Response
 from services.clients.reading import part, parts, plain, read, to_loose_text, to_text
@@ -85,6 +86,24 @@ def build_background_sign_ins(place: Place, oid: str, since: datetime, limit: in
 def build_sign_ins_from(place: Place, ip_address: str, since: datetime, limit: int) -> Request:
     """Anybody's sign-ins from one address. Source: "List signIns", 2023: ipAddress can be filtered by."""
     condition = f"ipAddress eq {odata.literal(ip_address)} and createdDateTime ge {odata.moment(since)}"
+    return _sign_ins(place, condition, limit)
+
+
+#: Names of clients that know no second factor, as sign-ins have them. Source: "Sign-in log activity details", 2025.
+LEGACY_CLIENTS = (
+    "Authenticated SMTP",
+    "IMAP4",
+    "POP3",
+    "Exchange ActiveSync",
+    "Exchange Web Services",
+    "Other clients",
+)
+
+
+def build_legacy_sign_ins(place: Place, since: datetime, limit: int) -> Request:
+    """Anybody's successful sign-ins by such clients. Source: "List signIns", 2023: clientAppUsed can be filtered by."""
+    clients = " or ".join(f"clientAppUsed eq {odata.literal(client)}" for client in LEGACY_CLIENTS)
+    condition = f"createdDateTime ge {odata.moment(since)} and status/errorCode eq 0 and ({clients})"
     return _sign_ins(place, condition, limit)
 
 
@@ -227,3 +246,18 @@ def build_message_traces(place: Place, sender: str, since: datetime, until: date
 def parse_message_trace(data: Object) -> MessageTrace:
     """One row. Source: "List messageTraces", 2025-12."""
     return read(MessageTrace, data, "graph")
+
+
+def build_message_trace_events(place: Place, trace_id: str, recipient: str) -> Request:
+    path = "/admin/exchange/tracing/messageTraces/{trace}/getDetailsByRecipient(recipientAddress={recipient})"
+    names, permission = {"trace": trace_id, "recipient": odata.literal(recipient)}, "ExchangeMessageTrace.Read.All"
+    return build(place, "GET", path, names=names, lane="traces", permission=permission, timeout_s=30.0)
+
+
+def parse_trace_event(data: Object) -> TraceEvent:
+    """
+    One event on the way of a message. Source: "exchangeMessageTraceDetail resource type", read in 2026.
+
+    That a failure's description holds the refusing server's answer is seen in public code, not documented.
+    """
+    return read(TraceEvent, data, "graph")

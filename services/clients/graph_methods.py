@@ -30,6 +30,16 @@ def build_registration(place: Place, oid: str) -> Request:
     return build(place, "GET", path, names={"user": oid}, lane="reports", permission="AuditLog.Read.All")
 
 
+def build_admin_registrations(place: Place) -> Request:
+    """Source: "List userRegistrationDetails", 2025."""
+    path, query = "/reports/authenticationMethods/userRegistrationDetails", {"$filter": "isAdmin eq true"}
+    return build(place, "GET", path, query=query, lane="reports", permission="AuditLog.Read.All")
+
+
+def parse_registration_row(data: Object) -> MfaRegistration:
+    return read(MfaRegistration, data, "graph")
+
+
 def parse_registration(response: Response) -> MfaRegistration:
     """One row of the report. Source: "Get userRegistrationDetails", 2025."""
     return read(MfaRegistration, response.json(), "graph")

@@ -350,7 +350,9 @@ class CaPolicy(Wire):
     include_groups: Texts = _field("conditions/users/includeGroups", default=())
     exclude_groups: Texts = _field("conditions/users/excludeGroups", default=())
     include_roles: Texts = _field("conditions/users/includeRoles", default=())
+    exclude_roles: Texts = _field("conditions/users/excludeRoles", default=())
     include_applications: Texts = _field("conditions/applications/includeApplications", default=())
+    exclude_applications: Texts = _field("conditions/applications/excludeApplications", default=())
     client_app_types: Texts = _field("conditions/clientAppTypes", default=())
     user_risk_levels: Texts = _field("conditions/userRiskLevels", default=())
     sign_in_risk_levels: Texts = _field("conditions/signInRiskLevels", default=())
@@ -358,6 +360,8 @@ class CaPolicy(Wire):
     grant_controls: Texts = _field("grantControls/builtInControls", default=())
     grant_operator: MaybeText = _field("grantControls/operator")
     authentication_strength: MaybeText = _field("grantControls/authenticationStrength/displayName")
+    #: What else must be so before it applies, by Graph's names: locations, platforms, devices, ...
+    narrowed_by: tuple[str, ...] = ()
 
     @property
     def enforced(self) -> bool:
@@ -378,8 +382,18 @@ class CaPolicy(Wire):
 
     @property
     def blocks_legacy(self) -> bool:
-        """Whether it shuts out protocols that know no second factor ("other" covers IMAP, POP and SMTP)."""
-        return self.blocks and "other" in {kind.casefold() for kind in self.client_app_types}
+        """
+        Whether it shuts out the clients that know no second factor: "other" covers IMAP, POP and SMTP, and
+        exchangeActiveSync is a kind of its own.
+        """
+        kinds = {kind.casefold() for kind in self.client_app_types}
+        return self.blocks and ("all" in kinds or {"other", "exchangeactivesync"} <= kinds)
+
+    @property
+    def exceptions(self) -> int:
+        """How many people, groups, roles and apps it leaves out."""
+        left_out = (self.exclude_users, self.exclude_groups, self.exclude_roles, self.exclude_applications)
+        return sum(map(len, left_out))
 
     @property
     def for_everyone(self) -> bool:
@@ -389,6 +403,15 @@ class CaPolicy(Wire):
     @property
     def _controls(self) -> frozenset[str]:
         return frozenset(control.casefold() for control in self.grant_controls)
+
+
+class Domain(Wire):
+    """A domain of the tenant."""
+
+    name: Id = _must_have("id")
+    #: Managed, or Federated when somebody else's service checks the passwords.
+    authentication: MaybeText = _field("authenticationType")
+    is_verified: MaybeFlag = _field("isVerified")
 
 
 class ScoredControl(Wire):
@@ -500,9 +523,23 @@ class SecurityAlert(Wire):
     users: tuple[AlertUser, ...] = ()
 
 
+class TraceEvent(Wire):
+    """One thing that happened to a message on its way to one recipient."""
+
+    at: MaybeMoment = _field("dateTime")
+    #: Receive, Submit, Deliver, Fail, Defer, ...
+    event: MaybeText = _field("event")
+    #: In words; of a failure also the answer of the server that refused the message.
+    description: MaybeText = _field("description")
+    #: XML, with what else is known.
+    data: MaybeText = _field("data")
+
+
 class MessageTrace(Wire):
     """One message to one recipient, as the transport saw it."""
 
+    #: The same for all recipients of a message.
+    trace_id: MaybeText = _field("id")
     message_id: MaybeText = _field("messageId")
     sender_address: MaybeText = _field("senderAddress")
     recipient_address: MaybeText = _field("recipientAddress")

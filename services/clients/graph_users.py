@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pydantic import SecretStr
 
 from services.clients import odata
-from services.clients.graph_calls import Object, Place, build
+from services.clients.graph_calls import Object, Place, build, leaf
 from services.clients.graph_models import DirectoryRole, DirectoryUser, RegisteredDevice
 from services.clients.http import Request, Response
-from services.clients.reading import read
+from services.clients.reading import read, to_text
+from services.errors import BrokenAnswer
 
 FOUND_AT_MOST = 10
 _USER_FIELDS = (
@@ -126,6 +127,20 @@ def build_directory_roles(place: Place, oid: str) -> Request:
     query = {"$filter": f"principalId eq {odata.literal(oid)}", "$expand": "roleDefinition"}
     path, permission = "/roleManagement/directory/roleAssignments", "RoleManagement.Read.Directory"
     return build(place, "GET", path, query=query, permission=permission)
+
+
+def build_role_holders(place: Place, role_id: str) -> Request:
+    query = {"$filter": f"roleDefinitionId eq {odata.literal(role_id)}"}
+    path, permission = "/roleManagement/directory/roleAssignments", "RoleManagement.Read.Directory"
+    return build(place, "GET", path, query=query, permission=permission)
+
+
+def parse_role_holder(data: Object) -> str:
+    """Who holds the role: object id of a person, a group or an app. Source: "List unifiedRoleAssignments", 2025."""
+    holder = leaf(to_text, data, "principalId")
+    if holder is None:
+        raise BrokenAnswer("graph", what="principalId")
+    return holder
 
 
 def parse_directory_role(data: Object) -> DirectoryRole:

@@ -35,7 +35,7 @@ _SECONDS = Histogram("unblock_service_call_seconds", "Length of a call, waits an
 class Request:
     """One call, complete but for its token."""
 
-    #: "graph" or "exchange"; names the service in errors, logs and metrics.
+    #: "graph", "exchange", "pagerduty" or "opsgenie"; names the service in errors, logs and metrics.
     service: str
     method: str
     #: Absolute and encoded: it goes out exactly as it is here.
@@ -59,6 +59,8 @@ class Request:
     timeout_s: float | None = None
     #: How often it is sent at most; None for as often as the sender sends.
     tries: int | None = None
+    #: What stands before the token in the header `Authorization`; Microsoft's services all have this.
+    token_prefix: str = "Bearer "
 
 
 @dataclass(frozen=True)
@@ -246,8 +248,9 @@ class Sender:
         return bytes(body)
 
     def _headers(self, call: _Call, token: str) -> dict[str, str]:
-        ours = {"Accept": "application/json", "client-request-id": call.call_id, "Authorization": f"Bearer {token}"}
-        return {**call.request.headers, **ours}
+        request = call.request
+        ours = {"client-request-id": call.call_id, "Authorization": f"{request.token_prefix}{token}"}
+        return {"Accept": "application/json", **request.headers, **ours}
 
     async def _wait_or_give_up(self, call: _Call, exc: ServiceError) -> None:
         """Wait before the next try, or raise what went wrong."""

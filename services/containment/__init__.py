@@ -6,9 +6,9 @@ Throwing the attacker out: which changes to propose, each carried out until it i
 Source: "Responding to a compromised email account", 2024-06-10; for what it does not name, see the catalogue.
 """
 
-from services.containment.catalogue import CATALOGUE, Entry
+from services.containment.catalogue import CATALOGUE, Entry, new_action
 from services.containment.dry_run import DryRun, PlannedCall
-from services.containment.plan import propose
+from services.containment.plan import connector_plan, propose
 from services.containment.ports import AccountChanges, MailboxChanges
 from services.containment.run import WAITS_S, Containment, undo_plan
 
@@ -21,6 +21,8 @@ __all__ = [
     "Entry",
     "MailboxChanges",
     "PlannedCall",
+    "connector_plan",
+    "new_action",
     "propose",
     "undo_plan",
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from services.cases import ActionKind, Impact
+from services.cases import Action, ActionKind, Impact, say
 
 
 class Entry(BaseModel):
@@ -53,3 +54,24 @@ def parse_catalogue(text: str) -> Mapping[ActionKind, Entry]:
 CATALOGUE: Mapping[ActionKind, Entry] = parse_catalogue(
     Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8")
 )
+
+
+def new_action(kind: ActionKind, target: Mapping[str, Any], name: str, *identity: object, **changes: Any) -> Action:
+    """An action as the catalogue has it. `identity` tells its target from others of the kind, whatever their names."""
+    entry = CATALOGUE[kind]
+    action = Action(
+        action_id=f"{kind.value}:{_short_hash(identity)}" if identity else kind.value,
+        kind=kind,
+        target=dict(target),
+        target_name=name,
+        impact=entry.impact,
+        reversible=entry.reversible,
+        optional=entry.optional,
+        ticked=entry.ticked,
+        warning=say(entry.warning) if entry.warning else None,
+    )
+    return action.model_copy(update=changes)
+
+
+def _short_hash(identity: Sequence[object]) -> str:
+    return hashlib.sha256("\x1f".join(map(str, identity)).encode()).hexdigest()[:8]

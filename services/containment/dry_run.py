@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from services.cases import Action, ActionKind, ActionState, Case, Text, Value, say
+from services.cases import LIFTING, Action, ActionState, Case, Text, Value, say
 from services.clients.http import Request, Response, Send
 from services.containment.hands import by_hand, prepare, undoing
 from services.containment.ports import AccountChanges, MailboxChanges
@@ -71,7 +71,7 @@ class DryRun:
 
     async def _one(self, case: Case, action: Action) -> list[PlannedCall]:
         recorder = Recorder(self._send)
-        if action.kind is ActionKind.UNBLOCK:
+        if action.kind in LIFTING:
             note = await self._unblock(recorder, action)
         else:
             note = await self._change(self._work(recorder, case, action))

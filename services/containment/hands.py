@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 
-from services.cases import ActionKind, ActionState, Text, say
+from services.cases import LIFTING, ActionKind, ActionState, Text, say
 from services.containment.catalogue import CATALOGUE
 from services.containment.work import Change, Undo, Work
 
 _FILES: Mapping[ActionKind, ModuleType] = {
-    kind: import_module(f"services.containment.actions.{kind.value}")
-    for kind in ActionKind
-    if kind is not ActionKind.UNBLOCK
+    kind: import_module(f"services.containment.actions.{kind.value}") for kind in ActionKind if kind not in LIFTING
 }
 _PREPARE: Mapping[ActionKind, Callable[[Work], Awaitable[Change]]] = {
     kind: file.prepare for kind, file in _FILES.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,8 @@ from services.cases import (
     VerdictLabel,
     say,
 )
-from services.containment.catalogue import CATALOGUE
+from services.clients.exchange_models import BlockedConnector
+from services.containment.catalogue import new_action
 from services.containment.work import PROTOCOLS_OFF
 
 Found = Mapping[str, Any]
@@ -45,7 +45,8 @@ def propose(case: Case) -> tuple[Action, ...]:
     The plan for a case with a verdict, in the order in which it is carried out.
 
     Compromised or suspected: everything that throws an attacker out, then the unblock. No evidence: the unblock alone.
-    A case without a verdict is treated as suspected. Targets hold exactly what the change needs, and no secret. The
+    A case without a verdict is treated as suspected, and so is one that was opened to contain: somebody has seen what
+    the checks may not see. That one has no unblock. Targets hold exactly what the change needs, and no secret. The
     same target always gets the same id, whatever else is in the plan, so that plans can be compared.
     """
     actions = [] if _is_harmless(case) or case.subject is None else _containment(case, case.subject)
@@ -56,7 +57,7 @@ def propose(case: Case) -> tuple[Action, ...]:
 
 
 def _is_harmless(case: Case) -> bool:
-    return case.verdict is not None and case.verdict.label is VerdictLabel.NO_EVIDENCE
+    return not case.contain_only and case.verdict is not None and case.verdict.label is VerdictLabel.NO_EVIDENCE
 
 
 def _containment(case: Case, subject: Subject) -> Iterable[Action]:
@@ -70,7 +71,7 @@ def _containment(case: Case, subject: Subject) -> Iterable[Action]:
     yield from (_delegate(found, subject) for found in _targets(case, "delegates"))
     yield from _protocols(case, subject)
     if _is_to_be_confirmed(case):
-        yield _action(ActionKind.CONFIRM_COMPROMISED, {"user_oid": subject.user_oid}, subject.upn)
+        yield new_action(ActionKind.CONFIRM_COMPROMISED, {"user_oid": subject.user_oid}, subject.upn)
 
 
 def _targets(case: Case, signal_id: str) -> Sequence[Found]:
@@ -89,27 +90,6 @@ def _finding(case: Case, signal_id: str) -> Finding | None:
     return next((finding for finding in case.findings if finding.signal_id == signal_id), None)
 
 
-def _action(kind: ActionKind, target: Found, name: str, *identity: object, **changes: Any) -> Action:
-    """An action as the catalogue has it. `identity` tells its target from others of the kind, whatever their names."""
-    entry = CATALOGUE[kind]
-    action = Action(
-        action_id=f"{kind.value}:{_short_hash(identity)}" if identity else kind.value,
-        kind=kind,
-        target=dict(target),
-        target_name=name,
-        impact=entry.impact,
-        reversible=entry.reversible,
-        optional=entry.optional,
-        ticked=entry.ticked,
-        warning=say(entry.warning) if entry.warning else None,
-    )
-    return action.model_copy(update=changes)
-
-
-def _short_hash(identity: Sequence[object]) -> str:
-    return hashlib.sha256("\x1f".join(map(str, identity)).encode()).hexdigest()[:8]
-
-
 # --- the account -----------------------------------------------------------------------------------------------------
 
 
@@ -117,15 +97,15 @@ def _account(subject: Subject) -> Iterable[Action]:
     account = {"user_oid": subject.user_oid}
     if subject.account_enabled is not False:
         yield _block_sign_in(subject)
-    yield _action(ActionKind.REVOKE_SESSIONS, account, subject.upn)
+    yield new_action(ActionKind.REVOKE_SESSIONS, account, subject.upn)
     reset = ActionKind.RESET_PASSWORD_ON_PREMISES if subject.is_synced else ActionKind.RESET_PASSWORD
-    yield _action(reset, account, subject.upn)
+    yield new_action(reset, account, subject.upn)
 
 
 def _block_sign_in(subject: Subject) -> Action:
     """Left to the approver for people; in by default for a shared mailbox, to which nobody should sign in."""
     target = {"user_oid": subject.user_oid, "was_enabled": subject.account_enabled}
-    return _action(ActionKind.BLOCK_SIGN_IN, target, subject.upn, **_sign_in_changes(subject))
+    return new_action(ActionKind.BLOCK_SIGN_IN, target, subject.upn, **_sign_in_changes(subject))
 
 
 def _sign_in_changes(subject: Subject) -> dict[str, Any]:
@@ -140,7 +120,7 @@ def _method(found: Found, subject: Subject) -> Action:
     kind, method_id = str(found["kind"]), str(found["method_id"])
     target = {"user_oid": subject.user_oid, "kind": kind, "method_id": method_id}
     name = str(found.get("label") or _METHOD_NAMES.get(kind, kind))
-    action = _action(ActionKind.REMOVE_AUTH_METHOD, target, name, kind, method_id)
+    action = new_action(ActionKind.REMOVE_AUTH_METHOD, target, name, kind, method_id)
     if found.get("certain") is False:
         # It cannot be put back, so one that may be the user's own is for the approver to choose.
         return action.model_copy(update={"ticked": False, "warning": say("action.remove_auth_method.uncertain")})
@@ -157,7 +137,7 @@ def _role(found: Found, subject: Subject) -> Action:
         "scope": scope,
     }
     name = str(found.get("role_name") or found["role_id"])
-    return _action(ActionKind.REMOVE_ROLE, target, name, found["assignment_id"], ticked=bool(found["recent"]))
+    return new_action(ActionKind.REMOVE_ROLE, target, name, found["assignment_id"], ticked=bool(found["recent"]))
 
 
 def _is_to_be_confirmed(case: Case) -> bool:
@@ -180,7 +160,7 @@ def _rule(found: Found, subject: Subject) -> Action:
         "name": found["name"],
     }
     identity = (found["identity"], found["graph_rule_id"], found["name"])
-    return _action(
+    return new_action(
         ActionKind.DISABLE_RULE, target, str(found["name"]), *identity, warning=_RULE_WARNINGS[target["through"]]
     )
 
@@ -201,7 +181,7 @@ _RULE_WARNINGS: Mapping[str, Text | None] = {
 
 def _clear_forwarding(found: Found, subject: Subject) -> Action:
     target = {"upn": subject.upn, **found}
-    return _action(ActionKind.CLEAR_FORWARDING, target, str(found["smtp_address"] or found["address"]))
+    return new_action(ActionKind.CLEAR_FORWARDING, target, str(found["smtp_address"] or found["address"]))
 
 
 def _grant(found: Found, subject: Subject) -> Action:
@@ -212,7 +192,7 @@ def _grant(found: Found, subject: Subject) -> Action:
         "resource_sp_oid": found.get("resource_sp_oid"),
         "scopes": list(found["scopes"]),
     }
-    return _action(ActionKind.REVOKE_GRANT, target, str(found["name"]), found["grant_id"])
+    return new_action(ActionKind.REVOKE_GRANT, target, str(found["name"]), found["grant_id"])
 
 
 def _assignment(found: Found, subject: Subject) -> Action:
@@ -222,7 +202,7 @@ def _assignment(found: Found, subject: Subject) -> Action:
         "app_sp_oid": found["app_sp_oid"],
         "app_role_id": found.get("app_role_id"),
     }
-    return _action(ActionKind.REMOVE_APP_ASSIGNMENT, target, str(found["name"]), found["assignment_id"])
+    return new_action(ActionKind.REMOVE_APP_ASSIGNMENT, target, str(found["name"]), found["assignment_id"])
 
 
 def _delegate(found: Found, subject: Subject) -> Action:
@@ -232,7 +212,7 @@ def _delegate(found: Found, subject: Subject) -> Action:
     what = ", ".join(rights)
     # Exchange's own words for the rights tell several actions about one person apart.
     name = f"{user} ({folder}: {what})" if kind == "folder" else f"{user} ({what})"
-    return _action(ActionKind.REMOVE_DELEGATE, target, name, kind, user, folder)
+    return new_action(ActionKind.REMOVE_DELEGATE, target, name, kind, user, folder)
 
 
 def _protocols(case: Case, subject: Subject) -> Iterable[Action]:
@@ -241,11 +221,21 @@ def _protocols(case: Case, subject: Subject) -> Iterable[Action]:
     for found in _named(case, "legacy_protocols")[:1]:
         was = {name: found.get(name) for name in PROTOCOLS_OFF}
         if was != PROTOCOLS_OFF:
-            yield _action(ActionKind.DISABLE_PROTOCOLS, {"upn": subject.upn, "was": was}, subject.upn, ticked=used)
+            yield new_action(ActionKind.DISABLE_PROTOCOLS, {"upn": subject.upn, "was": was}, subject.upn, ticked=used)
 
 
 def _unblock(case: Case) -> list[Action]:
     block = case.block
-    if block is None or block.kind is not BlockKind.RESTRICTED or block.sender_address is None:
+    if case.contain_only or block is None or block.kind is not BlockKind.RESTRICTED or block.sender_address is None:
         return []
-    return [_action(ActionKind.UNBLOCK, {"sender_address": block.sender_address}, block.sender_address)]
+    return [new_action(ActionKind.UNBLOCK, {"sender_address": block.sender_address}, block.sender_address)]
+
+
+def connector_plan(connector: BlockedConnector) -> tuple[Action, ...]:
+    """
+    The plan for a blocked connector: letting it send again. Whoever controls the server behind it can then send, so the
+    warning asks to secure that first. Source: "Remove blocked connectors from the Restricted entities page",
+    2023-06-14.
+    """
+    target, name = {"connector_id": connector.connector_id}, connector.name or connector.connector_id
+    return (new_action(ActionKind.UNBLOCK_CONNECTOR, target, name, connector.connector_id),)

@@ -25,8 +25,8 @@ WAITS_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
 def undo_plan(case: Case) -> tuple[Action, ...]:
-    """The actions of a case that can be taken back, the last one first."""
-    return tuple(action for action in reversed(case.actions) if action.can_be_undone)
+    """The actions and fixes of a case that can be taken back, the last one first."""
+    return tuple(action for action in reversed((*case.actions, *case.fixes)) if action.can_be_undone)
 
 
 class Containment:
@@ -182,7 +182,7 @@ class Containment:
 def _could_not_look(action: Action, error: ServiceError, *, waiting: bool) -> Action:
     if isinstance(error, LicenceMissing) and CATALOGUE[action.kind].licence:
         return _unlicensed(action)
-    if isinstance(error, NotFound) and error.service == "exchange":
+    if isinstance(error, NotFound) and error.service == "exchange" and "upn" in action.target:
         missing = "folder" if action.target.get("folder") else "mailbox"
         return _failed(action, say(f"action.failed.no_{missing}"))
     outcome = say("action.failed.unreadable", why=why(error))

@@ -29,6 +29,7 @@ from services.clients.graph_models import (
     RegisteredDevice,
     RiskDetection,
     RiskyUser,
+    SecureScore,
     SecurityAlert,
     ServicePrincipal,
     SignIn,
@@ -83,6 +84,8 @@ class Directory(Protocol):
     async def directory_audits(
         self, *, since: datetime, oid: str | None = None, activity: str | None = None, limit: int = 200
     ) -> tuple[AuditEvent, ...]: ...
+
+    async def secure_scores(self, limit: int) -> tuple[SecureScore, ...]: ...
 
 
 class Mailboxes(Protocol):

@@ -15,7 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from services.sandbox.seed_basics import limit_reason
-from services.sandbox.state import GRAPH, Person, Tenant
+from services.sandbox.seed_posture import make_strong, put_in_force, set_methods
+from services.sandbox.sending import send_mail, strangers
+from services.sandbox.state import GRAPH, Alert, OutboundPolicy, Person, Tenant
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -37,6 +39,7 @@ class Control:
         app.router.add_delete("/_sandbox/faults", self.clear_faults)
         app.router.add_get("/_sandbox/state", self.show_state)
         app.router.add_post("/_sandbox/state", _forgiving(self.change_state))
+        app.router.add_post("/_sandbox/send", _forgiving(self.send))
 
     async def show_journal(self, request: web.Request) -> web.StreamResponse:
         """
@@ -102,10 +105,12 @@ class Control:
         """
         Change the tenant; answers with its state. Keys, all optional:
 
-        `block` {"address", "reason", "temporary"}, `unblock` address, `licences` and `switches` and `organisation`
-        {name: value} with the names of `state.Licences`, `state.Switches` and `state.OrganisationSettings`, `grant` and
-        `take_away` [permission] (of `resource`, Graph unless said), `exchange_role` name, `app` {"may_change_admins"},
-        `certificate` PEM, `person` and `mailbox` {"upn", name: value}, `advance_s` seconds, `expire_tokens` true,
+        `block` {"address", "reason", "temporary"}, `unblock` address, `alert` {"title", "status"},
+        `licences` and `switches` and `organisation` {name: value} with the names of `state.Licences`, `state.Switches`
+        and `state.OrganisationSettings`, `policies` [names of `seed_posture.READY_POLICIES`], `outbound_policy`
+        {"name", name: value}, `score` {control: points}, `posture` "strong", `grant` and `take_away` [permission] (of
+        `resource`, Graph unless said), `exchange_role` name, `app` {"may_change_admins"}, `certificate` PEM, `person`
+        and `mailbox` {"upn", name: value}, `methods` {"upn", "kinds"}, `advance_s` seconds, `expire_tokens` true,
         `forget_throttling` true.
         """
         changes = await request.json()
@@ -118,17 +123,38 @@ class Control:
         self._tenant.settle()
         return web.json_response(shown_state(self._tenant))
 
+    async def send(self, request: web.Request) -> web.StreamResponse:
+        """
+        Let an account send now: `{"upn", "recipients", "subject", "messages"}`; answers `{"sent": n, "refused": n}`.
+
+        `recipients` are addresses, or how many strangers (1); `messages` is how many messages to all of these (1).
+        """
+        order, tenant = await request.json(), self._tenant
+        tenant.settle()
+        recipients = order.get("recipients", 1)
+        receivers = strangers(recipients) if isinstance(recipients, int) else [str(address) for address in recipients]
+        subject = str(order.get("subject", "Hello"))
+        answers = [send_mail(tenant, order["upn"], receivers, subject) for _ in range(int(order.get("messages", 1)))]
+        refused = sum(bool(answer) for answer in answers)
+        return web.json_response({"sent": len(answers) - refused, "refused": refused})
+
     def _changers(self) -> dict[str, Callable[[Any, Json], None]]:
         tenant = self._tenant
         return {
             "block": lambda value, _: self._block(value),
             "unblock": lambda value, _: self._unblock(value),
+            "alert": lambda value, _: self._alert(value),
             "licences": lambda value, _: _assign(tenant.licences, value),
             "switches": lambda value, _: _assign(tenant.switches, value),
             "organisation": lambda value, _: _assign(tenant.organisation, value),
             "app": lambda value, _: _assign(tenant.app, value),
             "person": lambda value, _: _assign(self._recipient(value["upn"]), _without_upn(value)),
             "mailbox": lambda value, _: _assign(self._recipient(value["upn"]).mailbox, _without_upn(value)),
+            "policies": lambda value, _: put_in_force(tenant, value),
+            "outbound_policy": lambda value, _: _assign(self._outbound_policy(value["name"]), value),
+            "score": lambda value, _: self._score(value),
+            "methods": lambda value, _: set_methods(tenant, self._recipient(value["upn"]), value["kinds"]),
+            "posture": lambda value, _: self._posture(value),
             "grant": lambda value, all_: tenant.app.roles[all_.get("resource", GRAPH)].update(value),
             "take_away": lambda value, all_: tenant.app.roles[all_.get("resource", GRAPH)].difference_update(value),
             "exchange_role": lambda value, _: _assign(tenant.app, {"exchange_role": value}),
@@ -150,6 +176,29 @@ class Control:
         names = {address.lower(), person.upn.lower() if person else ""}
         self._tenant.blocked = [entry for entry in self._tenant.blocked if entry.address.lower() not in names]
         self._tenant.changed("sender unblocked", address, by="control")
+
+    def _alert(self, wanted: Json) -> None:
+        """An alert about nobody in particular, such as "Tenant restricted from sending email"."""
+        now, status = self._tenant.clock.now(), str(wanted.get("status", "new"))
+        alert_id = f"fa{len(self._tenant.alerts):08}"
+        self._tenant.alerts.insert(0, Alert(alert_id, str(wanted["title"]), "high", now, status=status))
+        self._tenant.changed("alert raised", str(wanted["title"]), by="service")
+
+    def _outbound_policy(self, name: str) -> OutboundPolicy:
+        for policy in self._tenant.outbound_policies:
+            if policy.name.lower() == name.lower():
+                return policy
+        raise ValueError(f"there is no policy {name}")
+
+    def _score(self, wanted: Json) -> None:
+        controls = {control.name: control for control in self._tenant.score_controls}
+        for name, points in wanted.items():
+            controls[name].score = float(points)
+
+    def _posture(self, wanted: str) -> None:
+        if wanted != "strong":
+            raise ValueError("a posture can be made strong; for a weak one start over")
+        make_strong(self._tenant)
 
     def _recipient(self, name: str) -> Person:
         person = self._tenant.recipient(name)

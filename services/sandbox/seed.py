@@ -3,7 +3,7 @@ The people of Contoso Ltd, their mailboxes and the restricted list. All times ar
 
 Ids are constants, so that tests and settings may name them. What has happened to these people is in `seed_evidence.py`,
 the security settings of the tenant are in `seed_posture.py`. The people who each stand for one symptom or one action
-are in `seed_symptoms.py` and `seed_attacks.py`.
+are in `seed_symptoms.py` and `seed_attacks.py`, those whose mail is blocked in another way in `seed_blocks.py`.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from services.sandbox.journal import Journal
 from services.sandbox.misbehave import Faults
+from services.sandbox.on_call import plans_of
 from services.sandbox.seed_attacks import ATTACK_BLOCKS, add_attack_stories, add_attacked_people
 from services.sandbox.seed_basics import (
     adder,
@@ -21,6 +22,7 @@ from services.sandbox.seed_basics import (
     rule_identity,
     spam_reason,
 )
+from services.sandbox.seed_blocks import ODD_BLOCKS, add_block_settings, add_block_stories, add_blocked_people
 from services.sandbox.seed_evidence import add_evidence, sort_by_time
 from services.sandbox.seed_posture import add_posture
 from services.sandbox.seed_symptoms import SYMPTOM_BLOCKS, add_symptom_people, add_symptom_stories
@@ -88,6 +90,7 @@ GRAPH_ROLES = frozenset(
         "Policy.Read.All",
         "RoleManagement.Read.Directory",
         "RoleManagement.ReadWrite.Directory",
+        "Schedule.Read.All",
         "SecurityAlert.Read.All",
         "SecurityAlert.ReadWrite.All",
         "SecurityEvents.Read.All",
@@ -127,14 +130,17 @@ def contoso(secret: str, clock: Clock, journal: Journal, faults: Faults) -> Tena
     now = clock.now()
     _add_people(tenant, now)
     _add_groups(tenant)
+    _add_on_call(tenant, now)
     _add_jane_mailbox(known(tenant, JANE))
     _add_other_mailboxes(tenant, now)
     add_evidence(tenant, now)
     add_symptom_stories(tenant, now)
     add_attack_stories(tenant, now)
+    add_block_stories(tenant, now)
     sort_by_time(tenant)
     _add_blocks(tenant, now)
     add_posture(tenant)
+    add_block_settings(tenant)
     return tenant
 
 
@@ -158,6 +164,7 @@ def _add_people(tenant: Tenant, now: datetime) -> None:
     _add_dan(tenant, now)
     add_symptom_people(add)
     add_attacked_people(add)
+    add_blocked_people(add)
 
 
 def _add_pia(add: Callable[..., Person]) -> None:
@@ -230,6 +237,12 @@ def _add_groups(tenant: Tenant) -> None:
     ]
 
 
+def _add_on_call(tenant: Tenant, now: datetime) -> None:
+    """The team that has shifts is the on-call group: a team and its group have one id."""
+    people = [(name, known(tenant, f"{name}@contoso.com")) for name in ("megan", "alex", "grace", "sam", "ines")]
+    tenant.on_call = plans_of(ON_CALL_TEAM, {name: (person.oid, person.upn) for name, person in people}, now)
+
+
 def _add_jane_mailbox(jane: Person) -> None:
     mailbox = mailbox_of(jane)
     mailbox.forwarding_smtp = "smtp:collector.x91@mailbox-drop.example"
@@ -281,6 +294,7 @@ def _add_blocks(tenant: Tenant, now: datetime) -> None:
         ("grace@contoso.com", spam_reason(75, 120), 7.5, False),
         ("tove@contoso.com", limit_reason(0, 1200), 0.7, True),
         ("scanner@contoso.com", spam_reason(40, 51), 50.0, False),
+        *((address, reason, hours, False) for address, reason, hours in ODD_BLOCKS),
         *((address, limit_reason(2, 640), hours, False) for address, hours, _ in (*SYMPTOM_BLOCKS, *ATTACK_BLOCKS)),
     )
     start = len(tenant.alerts)
@@ -291,5 +305,7 @@ def _add_blocks(tenant: Tenant, now: datetime) -> None:
         tenant.alerts[-1].created_at = entry.created_at + timedelta(minutes=4)
     tenant.alerts[start:] = sorted(tenant.alerts[start:], key=lambda alert: alert.created_at, reverse=True)
     tenant.blocked_connectors.append(
-        BlockedConnector(BLOCKED_CONNECTOR, "SuspiciousActivity;OutboundSpamPercent=88", now - timedelta(days=2))
+        BlockedConnector(
+            BLOCKED_CONNECTOR, "SuspiciousActivity;OutboundSpamPercent=88", now - timedelta(days=2), "Scanner relay"
+        )
     )

@@ -15,6 +15,7 @@ from services.sandbox.journal import Journal
 from services.sandbox.keys import SandboxKeys
 from services.sandbox.login import Login
 from services.sandbox.misbehave import Faults
+from services.sandbox.pagers import Pagers
 from services.sandbox.seed import ALEX, MEGAN, contoso
 from services.sandbox.state import Clock, Tenant
 
@@ -142,6 +143,7 @@ def _add_services(parts: SandboxParts, start_over: Callable[[], Tenant]) -> None
     control = Control(tenant, start_over)
     for app in (parts.https_app, parts.http_app):
         control.add_routes(app)
+    Pagers(tenant).add_routes(parts.http_app)
     # Control and extensions come first: the login routes begin with a tenant name, which could be anything.
     Graph(tenant, parts.tokens, origin).add_routes(parts.https_app)
     Exchange(tenant, parts.tokens, origin, _regional(origin)).add_routes(parts.https_app)

@@ -11,6 +11,7 @@ from typing import Any
 
 from services.sandbox.journal import Journal
 from services.sandbox.misbehave import Faults
+from services.sandbox.on_call import OnCallPlans
 
 GRAPH = "https://graph.microsoft.com"
 EXCHANGE = "https://outlook.office365.com"
@@ -81,10 +82,18 @@ class Switches:
 
     #: How long a removed entry still shows on the restricted list.
     unblock_delay_s: float = 0.0
-    #: How long after that the first message goes out again (a new row in the message trace).
+    #: For how long after that mail of the account is still refused.
     sending_delay_s: float = 60.0
+    #: Whether an unblocked account sends mail by itself: once while it is refused, then some every minute.
+    mail_after_unblock: bool = False
+    #: The user principal name of an account that then also sends a mailing to many.
+    burst_after_unblock: str = ""
+    #: How long it takes until the message trace shows a message.
+    trace_delay_s: float = 0.0
     #: How long a change to a mailbox takes to show when read.
     mailbox_delay_s: float = 0.0
+    #: How long a change to an outbound spam policy or to a setting of the organisation takes to show when read.
+    organisation_delay_s: float = 0.0
     #: Unblocks left before Microsoft Support has to be called.
     remaining_unblocks: int = 10
     #: Whether removing an address that is not on the list is an error (unknown of the real service).
@@ -185,6 +194,8 @@ class Mailbox:
     forwarding_address: str = ""
     deliver_and_forward: bool = False
     audit_enabled: bool = True
+    #: Nothing that the owner does is recorded, here or in other mailboxes.
+    audit_bypass: bool = False
     protocols: dict[str, bool] = field(default_factory=dict)
     #: None leaves authenticated SMTP to the setting of the organisation.
     smtp_auth_disabled: bool | None = None
@@ -295,11 +306,12 @@ class BlockedSender:
 
 @dataclass
 class BlockedConnector:
-    """An inbound connector that may not send."""
+    """An inbound connector that may not send. `name` is what Get-InboundConnector calls it."""
 
     connector_id: str
     reason: str
     created_at: datetime
+    name: str = ""
 
 
 @dataclass
@@ -472,6 +484,8 @@ class TraceRow:
     from_ip: str = "198.51.100.23"
     trace_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     internet_id: str = ""
+    #: What the server said that refused it, for one that failed.
+    refusal: str = ""
 
     @property
     def message_id(self) -> str:
@@ -531,6 +545,10 @@ class OrganisationSettings:
     unified_audit: bool = True
     smtp_auth_disabled: bool = False
     audit_disabled: bool = False
+    #: A tenant that was never customised shares its policies with others and may not change them.
+    dehydrated: bool = False
+    #: Domains of which another service checks the passwords; each must be one of the tenant's.
+    federated_domains: list[str] = field(default_factory=list)
     conditional_access: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -596,6 +614,9 @@ class Tenant:
     transport_rules: list[TransportRule] = field(default_factory=list)
     score_controls: list[ScoreControl] = field(default_factory=list)
     organisation: OrganisationSettings = field(default_factory=OrganisationSettings)
+    on_call: OnCallPlans = field(default_factory=OnCallPlans)
+    #: Until when mail of an unblocked address is still refused, by the address in lower case.
+    sending_again_at: dict[str, datetime] = field(default_factory=dict)
     #: Access tokens of an older generation are refused as expired.
     token_generation: int = 0
     _due: list[_Due] = field(default_factory=list)
@@ -667,6 +688,11 @@ class Tenant:
             )
         )
         return entry
+
+    def shown_trace(self) -> list[TraceRow]:
+        """The message trace as far as it has come; messages show late in it."""
+        newest = self.clock.now() - timedelta(seconds=self.switches.trace_delay_s)
+        return [row for row in self.trace if row.at <= newest]
 
     def changed(self, action: str, target: str, by: str = "") -> None:
         """Write a change of state into the journal; without `by` it was the bot's application."""

@@ -26,6 +26,8 @@ BOT_STOP_LIMIT_S = 10.0
 DATABASE = "unblock.db"
 #: Shared by all who open windows here, the browser tests too: installing the Playground takes a while.
 PLAYGROUND_FOLDER = APP_FILE.parent / ".cache" / "playground"
+#: Who sends a mailing to many as soon as she may again.
+MAILS_TO_MANY = "bella@contoso.com"
 #: Exit codes of `try_out`.
 STOPPED, BOT_DIED, PORT_TAKEN = 0, 1, 2
 WHAT_TO_TYPE = (
@@ -88,6 +90,9 @@ async def serve_tenant(folder: Path, *, bot_port: int = 3978, https_port: int = 
 async def _teams(folder: Path, bot_port: int, https_port: int, http_port: int) -> AsyncIterator[TeamsSandbox]:
     endpoint = f"http://{HOST}:{bot_port}/api/messages"
     teams = await start_teams(folder, host=HOST, https_port=https_port, http_port=http_port, bot_endpoint=endpoint)
+    # Something is to be seen after an unblock without anybody sending anything.
+    switches = teams.sandbox.tenant.switches
+    switches.mail_after_unblock, switches.burst_after_unblock = True, MAILS_TO_MANY
     try:
         yield teams
     finally:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit import GENESIS, AuditEntry, NewEntry, chained
-from services.cases import OPEN_STATES, Case, Value
+from services.cases import OPEN_STATES, STATES_AT_WORK, Case, CaseKind, CaseState, Value
 from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
 from services.errors import CaseNotFound, StaleVersion
 from services.ports import Clock
@@ -84,7 +84,7 @@ class Store:
             raise StaleVersion(case_id=case_id) from exc
 
     async def open_case_of(self, tenant_id: str, subject_oid: str) -> Case | None:
-        """The one open case of this account, if there is one."""
+        """The one case of this account, connector or tenant (`Case.about_id`) that is under way, if there is one."""
         query = sa.select(tables.cases.c.case_id).where(
             tables.cases.c.tenant_id == tenant_id, tables.cases.c.open_subject_oid == subject_oid
         )
@@ -100,6 +100,28 @@ class Store:
         )
         return await self._first_case(query)
 
+    async def followed_case_of(self, tenant_id: str, about_id: str) -> Case | None:
+        """The newest case that is done and still followed, if there is one."""
+        return await self._first_case(
+            sa.select(tables.cases.c.case_id)
+            .where(
+                tables.cases.c.tenant_id == tenant_id,
+                tables.cases.c.subject_oid == about_id,
+                tables.cases.c.state.in_([state.value for state in OPEN_STATES - STATES_AT_WORK]),
+            )
+            .order_by(tables.cases.c.opened_at.desc())
+            .limit(1)
+        )
+
+    async def cases_to_follow(self) -> list[str]:
+        """Ids of the cases that something will come due for, with nobody at work on them."""
+        table = tables.cases
+        followed = table.c.state.in_([state.value for state in OPEN_STATES - STATES_AT_WORK])
+        to_remind = table.c.document["remind_at"].as_string().is_not(None)
+        async with self._database.reading() as connection:
+            query = sa.select(table.c.case_id).where(followed | to_remind).order_by(table.c.opened_at)
+            return list((await connection.execute(query)).scalars())
+
     async def case_of_claim(self, claim: str) -> tuple[Case, str]:
         """The case and prompt id that a button's claim belongs to. Raises CaseNotFound."""
         query = sa.select(tables.claims.c.case_id, tables.claims.c.prompt_id).where(tables.claims.c.claim == claim)
@@ -109,11 +131,15 @@ class Store:
                 raise CaseNotFound(claim="unknown")
             return await self._load(connection, row.case_id), row.prompt_id
 
-    async def cases(self, *, open_only: bool = False, limit: int = 20) -> list[Case]:
-        """The newest cases first; joined ones are left out, since they are other cases."""
+    async def cases(self, *, at_work: bool = False, limit: int = 20) -> list[Case]:
+        """
+        The newest cases first, with `at_work` only those under way. Joined ones are left out, since they are other
+        cases, and so is the tenant's own list.
+        """
         query = sa.select(tables.cases.c.case_id).order_by(tables.cases.c.opened_at.desc()).limit(limit)
-        if open_only:
-            query = query.where(tables.cases.c.state.in_([state.value for state in OPEN_STATES]))
+        query = query.where(tables.cases.c.state != CaseState.TRACKING.value)
+        if at_work:
+            query = query.where(tables.cases.c.state.in_([state.value for state in STATES_AT_WORK]))
         async with self._database.reading() as connection:
             ids = (await connection.execute(query)).scalars().all()
             loaded = [await self._load(connection, case_id) for case_id in ids]
@@ -289,13 +315,13 @@ class Store:
 
 
 def _case_row(case: Case) -> dict[str, Any]:
-    subject_oid = case.subject.user_oid if case.subject else None
+    about_id = case.about_id
     return {
         "case_id": case.case_id,
         "tenant_id": case.tenant_id,
         "state": case.state.value,
-        "subject_oid": subject_oid,
-        "open_subject_oid": subject_oid if case.is_open else None,
+        "subject_oid": about_id,
+        "open_subject_oid": about_id if case.is_at_work or case.kind is CaseKind.TENANT else None,
         "requester_oid": case.requester.user_oid,
         "opened_at": case.opened_at,
         "changed_at": case.changed_at,

@@ -30,6 +30,7 @@ from services.cases import (
     plan_hash,
 )
 from services.casework import QUICK_CHECK_S, CancelCase, Casework, ChooseAccount, OpenCase, TickItems
+from services.changes import ChangeJobs
 from services.clients.exchange_models import BlockedConnector, BlockedSender
 from services.errors import (
     AlreadyDecided,
@@ -41,6 +42,7 @@ from services.errors import (
     Unavailable,
     WrongState,
 )
+from services.follow_up import FollowUps
 from services.remediation import Remediation, Timing, Tools
 from services.store import Store
 from tests.fakes import given, tools
@@ -63,6 +65,9 @@ class World:
     containment: tools.FakeContainment
     notifier: tools.RecordingNotifier
     remediation: Remediation
+    changes: ChangeJobs
+    followers: FollowUps
+    trace: tools.FakeTrace
     casework: Casework
 
     async def case_in(self, case_id: str, *states: CaseState) -> Case:
@@ -113,6 +118,9 @@ async def built(
         admins=(),
     )
     investigation, containment = investigation or tools.FakeInvestigation(), tools.FakeContainment()
+    trace, prevention = tools.FakeTrace(clock), tools.FakePrevention()
+    followers = FollowUps(store, notifier, clock, trace)
+    changes = ChangeJobs(store, notifier, clock, access, containment, prevention)
     remediation = Remediation(
         Tools(
             store=store,
@@ -125,7 +133,9 @@ async def built(
             decide=tools.decide,
             propose=propose,
             containment=containment,
-            prevention=tools.FakePrevention(),
+            prevention=prevention,
+            diagnoses=tools.FakeDiagnoses(),
+            followers=followers,
             timing=Timing(approval_wait=timedelta(minutes=60), verify_interval_s=0.02, verify_timeout_s=0.2),
         )
     )
@@ -135,16 +145,34 @@ async def built(
         access=access,
         approvals=Approvals(store, access, clock),
         remediation=remediation,
+        changes=changes,
+        followers=followers,
         notifier=notifier,
         directory=directory,
         senders=exchange,
         tenant_id=TENANT,
     )
-    remediation.take_charge()
+    jobs = (remediation, changes, followers)
+    for job in jobs:
+        job.take_charge()
     durable.set_up(database_url, "test")
     durable.launch()
-    yield World(store, clock, directory, exchange, investigation, containment, notifier, remediation, casework)
-    await remediation.stop()
+    yield World(
+        store=store,
+        clock=clock,
+        directory=directory,
+        exchange=exchange,
+        investigation=investigation,
+        containment=containment,
+        notifier=notifier,
+        remediation=remediation,
+        changes=changes,
+        followers=followers,
+        trace=trace,
+        casework=casework,
+    )
+    for job in jobs:
+        await job.stop()
     durable.shut_down()
 
 
@@ -560,7 +588,7 @@ async def test_manual_items_are_ticked_and_unticked_on_the_record(world: World) 
     ticked = await world.casework.tick_items(TickItems(actor(MEGAN), case.case_id, ("warn_contacts",)))
     assert (PreventionState.TICKED, actor(MEGAN)) == (ticked.prevention[1].state, ticked.prevention[1].ticked_by)
 
-    unticked = await world.casework.tick_items(TickItems(actor(ALEX), case.case_id, ()))
+    unticked = await world.casework.tick_items(TickItems(actor(ALEX), case.case_id, ("warn_contacts",), done=False))
     assert PreventionState.TODO == unticked.prevention[1].state
     with pytest.raises(BadInput):
         await world.casework.tick_items(TickItems(actor(ALEX), case.case_id, ("user_mfa",)))

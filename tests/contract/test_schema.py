@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 import sqlalchemy as sa
 
 from services.errors import SettingsError
-from services.store import migrate
+from services.store import migrate, tables
 from services.store.engine import sync_url
 from services.store.schema import VERSION_TABLE, SchemaState, schema_state
 
@@ -56,3 +58,24 @@ def test_a_server_that_does_not_answer_is_named() -> None:
 
     assert str(error.value).startswith("database_url: the database cannot be used: ")
     assert "hush" not in str(error.value)
+
+
+def test_cases_that_ended_as_unblocked_are_closed_by_the_update(database_url: str) -> None:
+    """
+    An earlier version ended a case with its unblock; nobody follows it now, and no message is sent about it.
+    """
+    migrate(database_url)
+    claim_revision(database_url, "0001")
+    engine = sa.create_engine(sync_url(database_url))
+    moment = datetime(2026, 11, 24, tzinfo=UTC)
+    row = {"case_id": "C1", "tenant_id": "t", "state": "unblocked", "requester_oid": "r", "opened_at": moment}
+    row |= {"changed_at": moment, "version": 1, "document": {"case_id": "C1", "state": "unblocked", "query": "jane"}}
+    with engine.begin() as connection:
+        connection.execute(tables.cases.insert().values(**row))
+
+    migrate(database_url)
+
+    with engine.connect() as connection:
+        (after,) = connection.execute(sa.select(tables.cases.c.state, tables.cases.c.document)).all()
+    engine.dispose()
+    assert ("closed", "closed", "jane") == (after.state, after.document["state"], after.document["query"])

@@ -30,7 +30,7 @@ class SlowInvestigation:
         self.answers = asyncio.Event()
         self.fault: Exception | None = None
 
-    async def run(self, case: Case, on_finding) -> tuple[Finding, ...]:
+    async def run(self, case: Case, on_finding, on_pictures=None) -> tuple[Finding, ...]:
         known = {finding.signal_id for finding in case.findings}
         quick = Finding(signal_id="sign_ins", state=SignalState.FOUND, summary=say("finding.x"), weight=30)
         slow = Finding(signal_id="inbox_rules", state=SignalState.FOUND, summary=say("finding.y"), weight=40)

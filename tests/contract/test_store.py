@@ -284,7 +284,7 @@ async def test_newest_cases_come_first_and_joined_ones_not_at_all(store: Store) 
     await store.change_case("C2", join)
 
     assert ["C1", "C0"] == [case.case_id for case in await store.cases()]
-    assert ["C1", "C0"] == [case.case_id for case in await store.cases(open_only=True)]
+    assert ["C1", "C0"] == [case.case_id for case in await store.cases(at_work=True)]
 
 
 async def test_readers_cancelled_at_any_point_leave_no_connection_open(database_url: str) -> None:

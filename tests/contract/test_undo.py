@@ -279,7 +279,7 @@ async def test_nobody_answers_and_the_question_ends(world: World) -> None:
     prompt = case.pending_approval
 
     world.clock.advance(seconds=UNDO_TIMEOUT.total_seconds() + 1)
-    await world.remediation.tell_undo(case.case_id, prompt.prompt_id)
+    await world.changes.start(case.case_id, prompt.prompt_id)
     case = await world.until(case.case_id, lambda case: case.pending_approval is None)
 
     assert ApprovalState.EXPIRED is case.approvals[-1].state

@@ -30,8 +30,10 @@ from services.clients.graph_models import (
     AuditRecord,
     AuditTarget,
     AuthMethod,
+    CaPolicy,
     DirectoryRole,
     DirectoryUser,
+    Domain,
     MailItem,
     MessageTrace,
     MfaRegistration,
@@ -94,7 +96,7 @@ class FakeAccount:
         self.methods: Any = (AuthMethod(method_id="1", kind="password"),)
         self.audit_log: Any = ()
         self.rules: Any = ()
-        self.box: Any = Mailbox(upn=UPN)
+        self.box: Any = Mailbox(upn=UPN, audit_enabled=True)
         self.protocols: Any = CasMailbox(
             upn=UPN, pop=False, imap=False, ews=False, activesync=False, smtp_auth_disabled=True
         )
@@ -105,16 +107,45 @@ class FakeAccount:
         self.trace_log: Any = sent("megan@contoso.com")
         self.folders: dict[str, Any] = {"sentitems": (copy_of("megan@contoso.com"),), "deleteditems": ()}
         self.records: Any = (record("Send"),)
-        self.alert_log: Any = (SecurityAlert(alert_id="1", title="Of somebody else", users=(AlertUser(oid="other"),)),)
+        somebody_else = (AlertUser(oid="other"),)
+        self.alert_log: Any = (
+            SecurityAlert(alert_id="1", title="Of somebody else", users=somebody_else),
+            SecurityAlert(
+                alert_id="2", title="User restricted from sending email", users=somebody_else, created_at=NOW
+            ),
+        )
         self.signature: Any = MessageConfiguration(signature_text="Jane Doe, Contoso")
         self.roles: Any = ()
         self.mfa: Any = MfaRegistration(user_oid=OID, is_mfa_registered=True)
         self.defaults_on: Any = True
-        self.policies: Any = ()
+        self.policies: Any = (
+            CaPolicy(
+                policy_id="r",
+                state="enabled",
+                include_users=("All",),
+                sign_in_risk_levels=("high",),
+                grant_controls=("mfa",),
+            ),
+        )
+        self.admins: Any = (MfaRegistration(user_oid="admin", is_admin=True, is_mfa_registered=True),)
+        self.holders: Any = ("admin", "another admin")
+        self.controls: Any = ()
+        self.organisation_smtp_auth_off: Any = True
+        #: Whether nothing that the account does is recorded.
+        self.bypassed: Any = False
+        #: Anybody's sign-ins without a second factor.
+        self.legacy_log: Any = ()
+        self.synced: Any = False
+        self.domain_list: Any = (Domain(name="contoso.com", authentication="Managed"),)
         self.score: Any = SecureScore(current=80, maximum=100)
+        #: The history of it, newest first.
+        self.scores: Any = (SecureScore(at=NOW, current=80, maximum=100),)
         self.outbound: Any = (outbound(),)
         self.unified_audit: Any = True
         self.organisation: Any = OrganizationConfig(audit_disabled=False)
+        self.outbound_rule_list: Any = ()
+        #: Mailboxes of the organisation that forward.
+        self.forwarding: Any = ()
         self.__dict__.update(values)
 
     async def _answer(self, name: str, value: Any) -> Any:
@@ -252,6 +283,30 @@ class FakeAccount:
     async def registration(self, oid: str) -> Any:
         return await self._answer("registration", self.mfa)
 
+    async def admin_registrations(self) -> Any:
+        return await self._answer("admin_registrations", self.admins)
+
+    async def role_holders(self, role_id: str) -> Any:
+        return await self._answer("role_holders", self.holders)
+
+    async def legacy_sign_ins(self, since: datetime, limit: int = 200) -> Any:
+        return await self._answer("legacy_sign_ins", self.legacy_log)
+
+    async def is_synced(self) -> Any:
+        return await self._answer("is_synced", self.synced)
+
+    async def domains(self) -> Any:
+        return await self._answer("domains", self.domain_list)
+
+    async def audit_bypassed(self, upn: str) -> Any:
+        return await self._answer("audit_bypassed", self.bypassed)
+
+    async def secure_score_controls(self) -> Any:
+        return await self._answer("secure_score_controls", self.controls)
+
+    async def smtp_auth_off(self) -> Any:
+        return await self._answer("smtp_auth_off", self.organisation_smtp_auth_off)
+
     async def security_defaults_on(self) -> Any:
         return await self._answer("security_defaults_on", self.defaults_on)
 
@@ -260,6 +315,9 @@ class FakeAccount:
 
     async def secure_score(self) -> Any:
         return await self._answer("secure_score", self.score)
+
+    async def secure_scores(self, limit: int) -> Any:
+        return await self._answer("secure_scores", self.scores)
 
     # Exchange
 
@@ -345,6 +403,25 @@ class FakeAccount:
 
     async def organization_config(self) -> Any:
         return await self._answer("organization_config", self.organisation)
+
+    async def outbound_rules(self) -> Any:
+        return await self._answer("outbound_rules", self.outbound_rule_list)
+
+    async def set_auto_forwarding(self, policy: str, mode: str) -> None:
+        await self._answer("set_auto_forwarding", None)
+        changed = {"auto_forwarding_mode": mode}
+        self.outbound = tuple(p.model_copy(update=changed) if p.identity == policy else p for p in self.outbound)
+
+    async def set_organization_audit(self, enabled: bool) -> None:
+        await self._answer("set_organization_audit", None)
+        self.organisation = self.organisation.model_copy(update={"audit_disabled": not enabled})
+
+    async def set_mailbox_audit(self, upn: str, enabled: bool) -> None:
+        await self._answer("set_mailbox_audit", None)
+        self.box = self.box.model_copy(update={"audit_enabled": enabled})
+
+    async def forwarding_mailboxes(self) -> Any:
+        return await self._answer("forwarding_mailboxes", self.forwarding)
 
 
 def _set(rules: Any, enabled: bool, **which: Any) -> Any:
@@ -454,7 +531,7 @@ def outbound(**fields: Any) -> OutboundPolicy:
         "internal_per_hour": 200,
         "auto_forwarding_mode": "Off",
     }
-    return OutboundPolicy(identity="Default", **(values | fields))
+    return OutboundPolicy(**({"identity": fields.get("name", "Default")} | values | fields))
 
 
 async def look(signal_id: str, account: FakeAccount, case: Case | None = None) -> Finding:

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from datetime import timedelta
+from typing import Any
 
 from services.cases import (
     Action,
+    ActionKind,
     ActionState,
+    Block,
     Case,
+    Cause,
+    CauseKind,
+    Diagnosis,
     Finding,
+    FollowUp,
+    Lifter,
     PreventionItem,
     PreventionState,
     SignalState,
+    Subject,
     Verdict,
     VerdictLabel,
     say,
 )
 from services.clients.exchange_models import BlockedConnector, BlockedSender, Mailbox
 from services.errors import ServiceError
-from services.ports import Delivery
+from services.ports import Audience, Delivery, News, NewsKind
 from tests.fakes import given
+from tests.fakes.clock import FakeClock
 from tests.fakes.people import JANE
 
 
@@ -52,7 +63,10 @@ class FakeExchange:
         return Mailbox(upn=upn, recipient_type="UserMailbox")
 
     async def blocked_connectors(self) -> tuple[BlockedConnector, ...]:
-        return self.connectors
+        return tuple(c for c in self.connectors if c.connector_id not in self.removed or self.remove_fault)
+
+    async def remove_blocked_connector(self, connector_id: str) -> None:
+        await self.remove_blocked_sender(connector_id)
 
     async def remove_blocked_sender(self, address: str) -> None:
         self.removed.append(address)
@@ -74,7 +88,7 @@ class FakeInvestigation:
     def __init__(self) -> None:
         self.runs = 0
 
-    async def run(self, case: Case, on_finding) -> tuple[Finding, ...]:
+    async def run(self, case: Case, on_finding, on_pictures=None) -> tuple[Finding, ...]:
         self.runs += 1
         finding = Finding(signal_id="inbox_rules", state=SignalState.FOUND, summary=say("finding.x"), weight=40)
         await on_finding(finding)
@@ -86,7 +100,8 @@ def decide(findings: Sequence[Finding]) -> Verdict:
 
 
 def propose(case: Case) -> tuple[Action, ...]:
-    return given.PLAN
+    unblock = () if case.contain_only else (ActionKind.UNBLOCK,)
+    return tuple(a for a in given.PLAN if a.kind is not ActionKind.UNBLOCK or a.kind in unblock)
 
 
 class FakeContainment:
@@ -130,7 +145,11 @@ class RecordingNotifier:
     def __init__(self) -> None:
         self.changed: list[str] = []
         self.prompts: list[tuple[str, tuple[str, ...]]] = []
+        #: News as posted, each once.
+        self.news: list[News] = []
         self.reachable = True
+        #: Whom nobody can reach.
+        self.out_of_reach: set[Audience] = set()
 
     async def case_changed(self, case_id: str) -> None:
         self.changed.append(case_id)
@@ -138,6 +157,39 @@ class RecordingNotifier:
     async def post_prompt(self, case_id: str, prompt_id: str, people: Collection[str]) -> Sequence[Delivery]:
         self.prompts.append((prompt_id, tuple(people)))
         return [Delivery(place="channel", conversation_id="19:a", delivered=self.reachable)]
+
+    async def post_news(self, case_id: str, news: News) -> Sequence[Delivery]:
+        if news.audience in self.out_of_reach:
+            problem = say("delivery.no_chat")
+            return [Delivery(place="chat", conversation_id="", delivered=False, problem=problem)]
+        if news not in self.news:
+            self.news.append(news)
+        return [Delivery(place="chat", conversation_id="a:1", delivered=True)]
+
+    def told(self, *kinds: NewsKind) -> list[tuple[NewsKind, Audience]]:
+        """Which news went to whom, in order; all kinds, or these."""
+        return [(news.kind, news.audience) for news in self.news if not kinds or news.kind in kinds]
+
+
+class FakeTrace:
+    """What is seen of the mail since the unblock: what the test says. Looks are ten minutes apart."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.looks = 0
+        self.shows: dict[str, Any] = {}
+
+    async def look(self, case: Case) -> FollowUp:
+        self.looks += 1
+        assert case.follow_up is not None
+        now = self._clock.now()
+        seen = {"looked_at": now, "next_look_at": now + timedelta(minutes=10), **self.shows}
+        return case.follow_up.model_copy(update=seen)
+
+
+class FakeDiagnoses:
+    async def of_account(self, subject: Subject, block: Block) -> Diagnosis:
+        return Diagnosis(causes=(Cause(kind=CauseKind.NONE, lifter=Lifter.NOBODY),))
 
 
 def blocked_jane() -> FakeExchange:

@@ -24,7 +24,7 @@ from services.casework import APPROVALS_CONVERSATION
 from services.conversations import Conversation, ConversationKind
 from services.doctor import Check, Result, as_lines, roles_of
 from services.permissions import GRAPH_PERMISSIONS
-from services.sandbox.seed import ALEX, GUEST, MAIL_RESPONDERS, MEGAN, NILS
+from services.sandbox.seed import ALEX, GUEST, MAIL_RESPONDERS, MEGAN, NILS, ON_CALL_TEAM
 from services.sandbox.server import Sandbox, start_tenant
 from services.sandbox.state import EXCHANGE, GRAPH
 from services.settings import Settings
@@ -35,6 +35,8 @@ from tests.fakes.clock import FakeClock
 ROOT = Path(__file__).parents[2]
 NOBODY = "deadbeef-0000-4000-8000-000000000000"
 CHANNEL = "19:approvals@thread.tacv2"
+#: A section that needs the permission for Teams Shifts, as the environment has it.
+ON_SHIFT = json.dumps({"fallback_group": ON_CALL_TEAM, "sources": [{"kind": "shifts", "team": ON_CALL_TEAM}]})
 
 
 @dataclass
@@ -75,7 +77,8 @@ class House:
         return f"sqlite:///{self.folder}/unblock.db"
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        return {**self.tenant.settings(), "database_url": self.database_url, **changes}
+        given = {"database_url": self.database_url, "oncall": ON_SHIFT}
+        return {**self.tenant.settings(), **given, **changes}
 
     async def examined(self, **changes: Any) -> Found:
         return Found(await examine(Settings(**self.settings(**changes))))
@@ -243,6 +246,15 @@ async def test_a_missing_permission_is_told_with_what_it_costs(house: House, per
     assert (Result.PROBLEM, permission.essential) == (check.result, check.stops_the_job)
     assert permission.without_it in check.found
     assert "admin consent" in check.to_do
+
+
+async def test_the_permission_for_shifts_is_only_asked_for_where_shifts_are_read(house: House) -> None:
+    """
+    An administrator is not to grant what nothing needs.
+    """
+    house.take_away("Schedule.Read.All")
+
+    assert "permission Schedule.Read.All" not in (await house.examined(oncall={})).by_name
 
 
 async def test_an_app_without_any_permission_is_told(house: House) -> None:

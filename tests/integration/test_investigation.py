@@ -185,7 +185,7 @@ async def test_everything_that_is_told_has_words(bench: Bench, language: str, na
     """
     case = await bench.investigated(name)
     words = Words(language, strict=True)
-    items = await Prevention(bench.graph, bench.exchange).check(case)
+    items = await Prevention(bench.graph, bench.exchange, bench.clock).check(case)
     texts = [t for f in case.findings for t in (f.summary, *f.evidence)]
     texts += [*(case.verdict.reasons if case.verdict else ()), *(item.summary for item in items)]
     texts += [action.warning for action in case.actions if action.warning]
@@ -197,14 +197,13 @@ async def test_the_sandboxs_prevention_list_is_read_from_the_tenant(bench: Bench
     """
     A weak tenant: what is missing is open, what is on is in place, and nothing is guessed.
     """
-    items = {i.item_id: i for i in await Prevention(bench.graph, bench.exchange).check(await bench.case("jane"))}
+    prevention = Prevention(bench.graph, bench.exchange, bench.clock)
+    items = {item.item_id: item for item in await prevention.check(await bench.case("jane"))}
 
     assert items["mfa_everyone"].summary.key == "prevention.mfa_everyone.report_only"
     assert {name for name, item in items.items() if item.state is PreventionState.OPEN} == {
-        "mfa_everyone",
-        "outbound_policy",
-        "auto_forwarding",
-        "secure_score",
+        *("user_smtp_auth", "mfa_everyone", "admin_mfa", "legacy_auth", "conditional_access", "identity_protection"),
+        *("few_admins", "outbound_policy", "auto_forwarding", "secure_score"),
     }
     assert items["unified_audit"].state is PreventionState.OK
 

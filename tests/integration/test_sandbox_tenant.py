@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -238,7 +239,7 @@ async def test_pages_follow_on_until_everybody_was_seen(stranger: Stranger) -> N
         names += [person["displayName"] for person in answer.value]
         url = answer.json.get("@odata.nextLink", "")
 
-    assert len(names) == len(set(names)) == 37
+    assert len(names) == len(set(names)) == 42
     assert "Dan Rask" not in names
 
 
@@ -638,7 +639,8 @@ async def test_the_restricted_list_holds_names_as_exchange_keeps_them(stranger: 
 
 async def test_an_unblocked_sender_vanishes_late_and_then_mails_again(stranger: Stranger) -> None:
     """The cmdlet answers at once, the list follows, and some time later a message gets out."""
-    await stranger.control("state", body={"switches": {"unblock_delay_s": 30, "sending_delay_s": 600}})
+    switches = {"unblock_delay_s": 30, "sending_delay_s": 600, "mail_after_unblock": True}
+    await stranger.control("state", body={"switches": switches})
     answer = await stranger.cmdlet("Remove-BlockedSenderAddress", SenderAddress="jane@contoso.com")
     at_once = await stranger.cmdlet("Get-BlockedSenderAddress", SenderAddress="jane@contoso.com")
     await stranger.control("state", body={"advance_s": 31})
@@ -733,7 +735,7 @@ async def test_pages_are_asked_for_by_posting_again(stranger: Stranger) -> None:
     second = await stranger.cmdlet("Get-BlockedSenderAddress", url=first.json["@odata.nextLink"])
     trap = await stranger.cmdlet("Get-Mailbox")
 
-    assert (5, 24) == (len(first.value), len(second.value))
+    assert (5, 26) == (len(first.value), len(second.value))
     assert 1 == len(trap.value)
     assert "@odata.nextLink" in trap.json and trap.json["@adminapi.warnings"]
 
@@ -935,5 +937,36 @@ async def test_a_reset_brings_back_the_beginning(stranger: Stranger) -> None:
 
     assert jane["accountEnabled"] is True
     assert 10 == state["switches"]["remaining_unblocks"]
-    assert 29 == len(state["blocked"])
+    assert 31 == len(state["blocked"])
     assert abs(datetime.fromisoformat(state["now"]) - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+async def test_the_posture_has_a_switch_for_each_setting(stranger: Stranger) -> None:
+    """Policies by name, an outbound policy, points of the score, sign-in methods, domains, and all of it at once."""
+    order = {
+        "policies": ["block_legacy", "mfa_for_admins"],
+        "outbound_policy": {"name": "default", "auto_forwarding": "On"},
+        "score": {"AdminMFAV2": 10},
+        "methods": {"upn": "jane@contoso.com", "kinds": []},
+        "organisation": {"federated_domains": ["contoso.com"]},
+        "mailbox": {"upn": "jane@contoso.com", "audit_bypass": True},
+    }
+    await stranger.control("state", body=order)
+    policies = (await stranger.graph("identity/conditionalAccess/policies")).value
+    domains = {domain["id"]: domain["authenticationType"] for domain in (await stranger.graph("domains")).value}
+    bypass = await stranger.cmdlet("Get-MailboxAuditBypassAssociation", Identity="jane@contoso.com")
+    strong = (await stranger.control("state", body={"posture": "strong"})).json
+
+    assert ["block", None] == [next(iter(p["grantControls"]["builtInControls"]), None) for p in policies]
+    assert {"contoso.com": "Federated", "contoso.onmicrosoft.com": "Managed"} == domains
+    assert [True] == [row["AuditBypassEnabled"] for row in bypass.value]
+    assert {"Off"} == {policy["auto_forwarding"] for policy in strong["outbound_policies"]}
+    assert [] == strong["organisation"]["federated_domains"]
+
+
+@pytest.mark.parametrize(
+    "order", [{"policies": ["unheard of"]}, {"outbound_policy": {"name": "x"}}, {"score": {"x": 1}}, {"posture": "odd"}]
+)
+async def test_a_posture_that_makes_no_sense_is_refused(stranger: Stranger, order: dict[str, Any]) -> None:
+    """With a line that says what is wrong."""
+    assert 400 == (await stranger.control("state", body=order)).status

@@ -86,6 +86,10 @@ class Teams:
         """Change the tenant; the keys are those of the sandbox's control route `state`."""
         await self._post("state", order)
 
+    async def send(self, upn: str, **order: Any) -> dict[str, int]:
+        """Let an account send mail now: `recipients` (a number or addresses), `subject`, `messages`."""
+        return await self._post("send", {"upn": upn, **order})
+
     async def knock(self, activity: dict[str, Any], token: str | None) -> int:
         """Send an activity to the bot past Azure Bot Service; the HTTP status of its answer."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -121,13 +125,19 @@ def settings_for(sandbox: TeamsSandbox, folder: Path, database_url: str, port: i
 
 
 @asynccontextmanager
-async def world(folder: Path, database_url: str, **more: Any) -> AsyncIterator[Teams]:
-    """Sandbox and bot, joined, with the bot installed in the team and in the chats."""
+async def world(folder: Path, database_url: str, *, one_clock: bool = False, **more: Any) -> AsyncIterator[Teams]:
+    """
+    Sandbox and bot, joined, with the bot installed in the team and in the chats.
+
+    With `one_clock` the bot's cases live by the clock of the tenant, which `switch(advance_s=...)` pushes ahead.
+    """
     async with AsyncExitStack() as closing:
         port = free_port()
         sandbox = await start_teams(folder, bot_endpoint=f"http://127.0.0.1:{port}/api/messages")
         closing.push_async_callback(sandbox.close)
         session = await closing.enter_async_context(aiohttp.ClientSession())
-        await closing.enter_async_context(running(settings_for(sandbox, folder, database_url, port, **more)))
+        clock = sandbox.sandbox.tenant.clock if one_clock else None
+        settings = settings_for(sandbox, folder, database_url, port, **more)
+        await closing.enter_async_context(running(settings, clock))
         await sandbox.relay.announce_when_up()
         yield Teams(session, sandbox)

@@ -26,12 +26,18 @@ GOLDEN = Path(__file__).parent / "golden"
 SCHEMA = Path(__file__).parents[3] / "shared/data/schemas/adaptive-card-1.5.json"
 SAMPLES = samples()
 GOLDEN_CARDS = [
+    ("pictures_jane", "en"),
+    ("pictures_full", "sv"),
     ("approval_prompt_pending", "en"),
     ("approval_prompt_pending", "sv"),
     ("checklist_locked_may_override", "en"),
     ("checklist_unblocked", "sv"),
     ("choose_account", "en"),
     ("checklist_refused", "en"),
+    ("prevention_overdue", "en"),
+    ("prevention_organisation", "sv"),
+    ("news_burst", "en"),
+    ("news_nothing_delivered_refused", "sv"),
 ]
 
 
@@ -43,6 +49,17 @@ def elements(node) -> list[dict]:
         return []
     own = [node] if "type" in node else []
     return own + [element for value in node.values() for element in elements(value)]
+
+
+def without_charts(node):
+    """The card as a client shows it that does not know charts."""
+    if isinstance(node, list):
+        return [without_charts(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if str(node.get("type", "")).startswith("Chart."):
+        return without_charts(node["fallback"])
+    return {name: without_charts(value) for name, value in node.items()}
 
 
 def words_of(card: dict) -> list[str]:
@@ -62,10 +79,10 @@ def test_every_sample_passes_the_lint(name, language):
 @pytest.mark.parametrize("language", languages())
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_sample_is_valid_against_the_official_schema(name, language):
-    """Adaptive Card 1.5, once the Teams extras are set aside."""
+    """Adaptive Card 1.5, once the Teams extras are set aside: in the place of a chart stands its fallback."""
     if not SCHEMA.exists():
         pytest.skip("the schema is not part of the repository")
-    card = copy.deepcopy(render(SAMPLES[name], language, strict=True).card)
+    card = without_charts(render(SAMPLES[name], language, strict=True).card)
     card.pop("msteams")
 
     assert [] == [error.message for error in _validator().iter_errors(card)]

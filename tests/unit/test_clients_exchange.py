@@ -13,7 +13,7 @@ from services.clients import exchange
 from services.clients.exchange import ExchangeClient, build_cmdlet
 from services.clients.exchange_models import Forwarding, graph_rule_id, parse_reason, parse_recipients
 from services.clients.reading import to_moment
-from services.errors import BotError, BrokenAnswer, NotFound, Rejected
+from services.errors import BotError, BrokenAnswer, NotFound, PermissionMissing, Rejected
 from tests.fakes.http import Script, answered
 
 TENANT = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -521,6 +521,66 @@ async def test_devices_and_senders_are_read_whatever_their_form():
 
     assert (datetime(2026, 11, 20, 9, 0, tzinfo=UTC), None) == (phone.first_sync_at, phone.last_sync_at)
     assert (("SendAs",), False) == (sender.rights, sender.inherited)
+
+
+# --- settings of the organisation, and what is changed of them ---
+
+
+async def test_fixes_write_a_fixed_state_and_so_may_be_repeated():
+    """
+    Each cmdlet with exactly what was meant; the organisation's own go to its mailbox.
+    """
+    mail, script = client(rows(), rows(), rows())
+
+    await mail.set_auto_forwarding("Default", "Off")
+    await mail.set_organization_audit(True)
+    await mail.set_mailbox_audit(JANE, True)
+
+    assert [cmdlet(script, number) for number in range(3)] == [
+        {
+            "CmdletName": "Set-HostedOutboundSpamFilterPolicy",
+            "Parameters": {"Identity": "Default", "AutoForwardingMode": "Off"},
+        },
+        {"CmdletName": "Set-OrganizationConfig", "Parameters": {"AuditDisabled": False}},
+        {"CmdletName": "Set-Mailbox", "Parameters": {"Identity": JANE, "AuditEnabled": True}},
+    ]
+    assert [request.safe_to_repeat for request in script.requests] == [True] * 3
+    assert [request.headers["X-AnchorMailbox"][:4] for request in script.requests] == ["APP:", "APP:", "UPN:"]
+
+
+async def test_mailboxes_that_forward_are_asked_for_and_looked_at():
+    """
+    A service that ignores the filter makes nobody look as if they forwarded.
+    """
+    away = {"UserPrincipalName": "viggo@contoso.com", "ForwardingSmtpAddress": "smtp:viggo@home.example"}
+    mail, script = client(rows(away, {"UserPrincipalName": JANE, "ForwardingSmtpAddress": None}))
+
+    assert ["viggo@contoso.com"] == [box.upn for box in await mail.forwarding_mailboxes()]
+    assert {"Filter": "ForwardingSmtpAddress -ne $null", "ResultSize": "Unlimited"} == cmdlet(script)["Parameters"]
+
+
+async def test_blocked_connectors_have_the_names_that_people_gave_them():
+    """
+    Ids are compared in any case; one without a name is known by its id alone.
+    """
+    blocked = rows({"ConnectorId": "AAAA"}, {"ConnectorId": "bbbb", "Reason": "OutboundSpamPercent=88"})
+    mail, _ = client(blocked, rows({"Guid": "aaaa", "Name": "Scanner relay"}, {"Guid": None, "Name": "x"}))
+
+    assert [("AAAA", "Scanner relay"), ("bbbb", None)] == [
+        (connector.connector_id, connector.name) for connector in await mail.blocked_connectors()
+    ]
+
+
+@pytest.mark.parametrize("answer", [Rejected("exchange"), PermissionMissing("exchange")])
+async def test_names_that_cannot_be_read_keep_no_connector_back(answer):
+    """
+    The id is enough to unblock it. Without any blocked connector nobody asks for names.
+    """
+    mail, script = client(rows({"ConnectorId": "a"}), answer, rows())
+
+    assert [None] == [connector.name for connector in await mail.blocked_connectors()]
+    assert () == await mail.blocked_connectors()
+    assert len(script.requests) == 3
 
 
 # --- hostile input ---

@@ -560,6 +560,7 @@ PARSERS = [
     graph.parse_oauth_grant, graph.parse_auth_method, graph.parse_directory_role, graph.parse_ca_policy,
     graph.parse_secure_score, graph.parse_secure_score_control, graph.parse_alert, graph.parse_message_trace,
     graph.parse_audit_record, graph.parse_mail_item, graph.parse_app_assignment, graph.parse_registered_device,
+    graph.parse_trace_event, graph.parse_domain,
 ]  # fmt: skip
 READERS = [
     graph.parse_user, graph.parse_risky_user, graph.parse_service_principal, graph.parse_registration,

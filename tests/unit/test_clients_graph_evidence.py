@@ -318,3 +318,19 @@ async def test_alerts_of_every_product_can_be_read():
     await alerts.alerts(since=SINCE, service_source=None)
 
     assert "createdDateTime ge 2026-11-17T09:00:00Z" == filter_of(script.requests[0].url)
+
+
+# --- the message trace ---
+
+
+async def test_the_events_of_a_message_are_asked_for_one_recipient():
+    """
+    Both names stay what they are, whatever is in them: a quote is doubled, a slash does not divide.
+    """
+    traces, script = client({"value": [{"event": "Fail", "description": "Reason: [{LED=550 5.1.8}]", "new": 1}]})
+
+    (event,) = await traces.message_trace_events("a/b", "o'brien@fabrikam.example")
+
+    asked = "/v1.0/admin/exchange/tracing/messageTraces/a%2Fb/getDetailsByRecipient"
+    assert f"{asked}(recipientAddress=%27o%27%27brien%40fabrikam.example%27)" == path_of(script.requests[0].url)
+    assert ("Fail", "traces") == (event.event, script.requests[0].lane)

@@ -7,11 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from cards.language import languages, messages
-from services.cases import ActionKind, Block, BlockKind, SignalState, Subject, VerdictLabel, plan_hash
+from services.cases import LIFTING, ActionKind, Block, BlockKind, SignalState, Subject, VerdictLabel, plan_hash
 from services.containment import CATALOGUE, actions, propose
 from services.containment.catalogue import parse_catalogue
 from services.containment.hands import _PREPARE, _UNDO
 from services.permissions import EXCHANGE_ROLE, GRAPH_PERMISSIONS
+from services.prevention.fixes import FIXES
 from tests.fakes.account import UPN, FakeAccount, blocked
 from tests.fakes.attacked import OPEN, ROLE, TARGETS, found, one, planned
 
@@ -33,7 +34,8 @@ def test_the_attacker_goes_first_and_the_unblock_comes_last():
     kinds = [action.kind for action in planned().actions]
 
     assert kinds == sorted(kinds, key=list(ActionKind).index)
-    assert set(ActionKind) - set(kinds) == {ActionKind.RESET_PASSWORD_ON_PREMISES}
+    elsewhere = FIXES | {ActionKind.RESET_PASSWORD_ON_PREMISES, ActionKind.UNBLOCK_CONNECTOR}
+    assert set(ActionKind) - set(kinds) == elsewhere
     assert kinds[-1] is ActionKind.UNBLOCK
 
 
@@ -268,11 +270,11 @@ def test_what_is_found_twice_is_changed_once():
 
 def test_every_kind_has_a_row_and_a_file():
     """
-    The unblock has its own module; everything that can be undone says how.
+    The unblocks have their own module; everything that can be undone says how.
     """
     files = {path.stem for path in Path(actions.__file__).parent.glob("*.py")} - {"__init__"}
 
-    assert files == {kind.value for kind in ActionKind if kind is not ActionKind.UNBLOCK} == set(_PREPARE)
+    assert files == {kind.value for kind in ActionKind if kind not in LIFTING} == set(_PREPARE)
     assert set(_UNDO) == {kind for kind, entry in CATALOGUE.items() if entry.reversible}
 
 

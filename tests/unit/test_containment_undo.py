@@ -9,6 +9,7 @@ from services.clients.exchange_models import Forwarding
 from services.clients.graph_models import DirectoryRole
 from services.containment import CATALOGUE, WAITS_S, undo_plan
 from services.errors import PermissionMissing, Rejected, Unavailable
+from services.prevention.fixes import FIXES
 from tests.fakes.account import FakeAccount
 from tests.fakes.attacked import (
     DROP,
@@ -69,9 +70,9 @@ def key(action: Action) -> str:
 
 def test_everything_reversible_is_tried_here():
     """
-    A kind that the catalogue calls reversible has to prove it.
+    A kind that the catalogue calls reversible has to prove it; fixes do so in a file of their own.
     """
-    assert set(PUTS_BACK) == {kind for kind, entry in CATALOGUE.items() if entry.reversible}
+    assert set(PUTS_BACK) == {kind for kind, entry in CATALOGUE.items() if entry.reversible} - FIXES
 
 
 async def test_all_of_it_taken_back_leaves_the_account_as_it_was():

@@ -12,18 +12,23 @@ from bot.grammar import (
     ApprovalsHere,
     Cancel,
     Cases,
+    Charts,
     Check,
     Command,
     DryRun,
     Help,
     Incomplete,
+    Prevention,
     Report,
     ShowCase,
     Status,
     Unblock,
+    UnblockConnector,
     Undo,
     Unknown,
     Verb,
+    Why,
+    means_me,
     parse,
     spell,
 )
@@ -44,10 +49,24 @@ MAIL = "jane@contoso.com"
         ("unblock jane@contoso.com", Unblock(MAIL)),
         ("/unblock jane", Unblock("jane")),
         ("unblock: jane", Unblock("jane")),
+        ("why jane", Why("jane")),
+        ("Why is Jane Doe blocked?", Why("Jane Doe")),
+        ("varför kan jane inte skicka", Why("jane")),
+        ("why 550 5.1.8 Access denied", Why(None, "550 5.1.8 Access denied")),
+        ("varför jane 550 5.1.90", Why("jane", "550 5.1.90")),
+        ("why jane gets '550 5.1.8'", Why("jane", "550 5.1.8'")),
+        ("varför Fjärrservern returnerade 550 5.7.520", Why(None, "Fjärrservern returnerade 550 5.7.520")),
+        ("unblock connector Scanner relay", UnblockConnector("Scanner relay")),
+        ("avblockera anslutning 3f1c9a52", UnblockConnector("3f1c9a52")),
         ("status", Status()),
         ("status?", Status()),
         ("status jane?", Status("jane")),
         ("status för jane", Status("jane")),
+        ("prevention", Prevention()),
+        ("prevention, please", Prevention()),
+        ("Prevention for Jane Doe", Prevention("Jane Doe")),
+        ("förebyggande jane", Prevention("jane")),
+        ("forebygg", Prevention()),
         ("cases", Cases()),
         ("ärenden", Cases()),
         ("arenden", Cases()),
@@ -62,6 +81,10 @@ MAIL = "jane@contoso.com"
         ("undersok jane", Check("jane")),
         ("report k7q2m4", Report("K7Q2M4")),
         ("rapport för #K7Q2M4, tack!", Report("K7Q2M4")),
+        ("charts K7Q2M4", Charts("K7Q2M4")),
+        ("show charts #k7q2m4, please", Charts("K7Q2M4")),
+        ("diagram K7Q2M4", Charts("K7Q2M4")),
+        ("visa diagram K7Q2M4", Charts("K7Q2M4")),
         ("dry run K7Q2M4", DryRun("K7Q2M4")),
         ("DryRun k7q2m4", DryRun("K7Q2M4")),
         ("dry-run K7Q2M4", DryRun("K7Q2M4")),
@@ -176,10 +199,14 @@ def test_a_report_may_be_asked_for_in_a_format(text, command):
         ("case x1", Incomplete(Verb.CASE, "case_id")),
         ("avbryt ärende", Incomplete(Verb.CANCEL, "case_id")),
         ("cancel the second one", Incomplete(Verb.CANCEL, "case_id")),
+        ("why", Incomplete(Verb.WHY, "target")),
+        ("varför " + "x" * (MAX_TARGET + 1), Incomplete(Verb.WHY, "target_too_long")),
+        ("unblock connector", Incomplete(Verb.UNBLOCK_CONNECTOR, "target")),
         ("check", Incomplete(Verb.CHECK, "target")),
         ("kontrollera " + "x" * (MAX_TARGET + 1), Incomplete(Verb.CHECK, "target_too_long")),
         ("report", Incomplete(Verb.REPORT, "case_id")),
         ("dry run", Incomplete(Verb.DRY_RUN, "case_id")),
+        ("charts", Incomplete(Verb.CHARTS, "case_id")),
         ("undo the rules", Incomplete(Verb.UNDO, "case_id")),
         ("åtkomstpass jane@contoso.com", Incomplete(Verb.ACCESS_PASS, "case_id")),
     ],
@@ -189,6 +216,16 @@ def test_a_command_without_its_argument_says_what_is_missing(text, command):
     Half a command is answered with what is needed, not with silence or a guess.
     """
     assert command == parse(text)
+
+
+def test_a_report_may_be_longer_than_any_command():
+    """
+    A whole bounce is pasted with its headers, and the code stands far down.
+    """
+    command = parse("why Your message could not be delivered. " + "x " * 2000 + "550 5.1.8 From: jane@contoso.com")
+
+    assert isinstance(command, Why) and command.target is None
+    assert command.report is not None and command.report.endswith("550 5.1.8 From: jane@contoso.com")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +257,14 @@ def test_a_near_miss_suggests_the_whole_line(text, suggestion):
 
     assert isinstance(command, Unknown)
     assert suggestion == command.suggestion
+
+
+@pytest.mark.parametrize(("text", "me"), [("", True), ("Me", True), ("mig själv", True), ("jag", True), ("Mia", False)])
+def test_a_person_may_name_themselves(text, me):
+    """
+    Where a name is asked for, nothing and "me" are oneself, in every language.
+    """
+    assert me == means_me(text)
 
 
 # --- properties ------------------------------------------------------------------------------------------------------
@@ -277,8 +322,12 @@ TARGETS = st.one_of(NAMES, ALIASES, st.uuids().map(str)).filter(whole)
 COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(Unblock, TARGETS),
     st.builds(Status, st.none() | TARGETS),
+    st.builds(Prevention, st.none() | TARGETS),
     st.builds(Check, TARGETS),
-    *(st.builds(about_case, CASE_IDS) for about_case in (ShowCase, Cancel, DryRun, Undo, AccessPass)),
+    st.builds(UnblockConnector, TARGETS),
+    st.builds(Why, TARGETS, st.none() | st.just("550 5.1.8 Access denied")),
+    st.just(Why(None, "550 5.1.8 Access denied")),
+    *(st.builds(about_case, CASE_IDS) for about_case in (ShowCase, Cancel, DryRun, Charts, Undo, AccessPass)),
     st.builds(Report, CASE_IDS | st.sampled_from(["JSON", "MARKDOWN"]), st.sampled_from(["markdown", "json"])),
     st.sampled_from([Cases(), Help(), ApprovalsHere(), AlertsHere()]),
 )

@@ -18,7 +18,7 @@ ROOT = Path(signals.__file__).parents[3]
 SOURCES = (
     *(ROOT / "services" / "investigation").rglob("*.py"),
     *(ROOT / "services" / "containment").rglob("*.py"),
-    ROOT / "services" / "prevention.py",
+    *(ROOT / "services" / "prevention").rglob("*.py"),
 )
 ROW = '[verdict]\ncompromised_from = {high}\nsuspected_from = {low}\nleast_completeness = 0.5\nsource = "x"\n'
 

@@ -3,8 +3,9 @@
 import uuid
 from datetime import datetime, timedelta
 
-from services.sandbox.exchange.core import CmdletCall, CmdletError, Cmdlets, Row, object_not_found
-from services.sandbox.state import BlockedSender, Tenant, TraceRow
+from services.sandbox.exchange.core import BAD_ARGUMENT, CmdletCall, CmdletError, Cmdlets, Row, object_not_found
+from services.sandbox.sending import taken_off_the_list
+from services.sandbox.state import BlockedConnector, BlockedSender, Tenant, stable_uuid
 
 cmdlets = Cmdlets()
 LIMIT_REACHED = (
@@ -70,14 +71,7 @@ def _unblocked(tenant: Tenant, blocked: BlockedSender) -> None:
     if blocked in tenant.blocked:
         tenant.blocked.remove(blocked)
         tenant.changed("sender unblocked", blocked.address, by="service")
-    tenant.after(tenant.switches.sending_delay_s, lambda: _first_message(tenant, blocked.address))
-
-
-def _first_message(tenant: Tenant, sender: str) -> None:
-    """Mail flows again: the first message that gets out shows in the trace."""
-    row = TraceRow(tenant.clock.now(), sender, "partner@fabrikam.example", "Back again", "delivered")
-    tenant.trace.insert(0, row)
-    tenant.changed("mail flows again", sender, by="service")
+    taken_off_the_list(tenant, blocked)
 
 
 @cmdlets.add("Get-BlockedConnector", "ConnectorId")
@@ -98,11 +92,46 @@ def get_blocked_connectors(call: CmdletCall) -> list[Row]:
 
 @cmdlets.add("Remove-BlockedConnector", "ConnectorId", "Reason")
 def remove_blocked_connector(call: CmdletCall) -> list[Row]:
-    """Unblock a connector."""
-    wanted = call.required("ConnectorId").lower()
-    for connector in call.tenant.blocked_connectors:
-        if connector.connector_id == wanted:
-            call.tenant.blocked_connectors.remove(connector)
-            call.tenant.changed("connector unblocked", wanted)
-            return []
-    raise object_not_found(wanted)
+    """Unblock a connector. Whether these unblocks are limited as well is not documented; here they count together."""
+    wanted, tenant = _guid(call), call.tenant
+    blocked = next((connector for connector in tenant.blocked_connectors if connector.connector_id == wanted), None)
+    if blocked is None:
+        raise object_not_found(wanted)
+    if tenant.switches.remaining_unblocks <= 0:
+        raise CmdletError("Microsoft.Exchange.Hygiene.BlockedConnectorLimitException", LIMIT_REACHED)
+    tenant.switches.remaining_unblocks -= 1
+    tenant.changed("connector unblock requested", wanted)
+    tenant.after(tenant.switches.unblock_delay_s, lambda: _connector_unblocked(tenant, blocked))
+    return []
+
+
+def _guid(call: CmdletCall) -> str:
+    text = call.required("ConnectorId")
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise CmdletError(BAD_ARGUMENT, f"Cannot convert value '{text}' to type 'System.Guid'.") from None
+
+
+def _connector_unblocked(tenant: Tenant, blocked: BlockedConnector) -> None:
+    if blocked in tenant.blocked_connectors:
+        tenant.blocked_connectors.remove(blocked)
+        tenant.changed("connector unblocked", blocked.connector_id, by="service")
+
+
+@cmdlets.add("Get-InboundConnector", "Identity", "ResultSize")
+def get_inbound_connectors(call: CmdletCall) -> list[Row]:
+    """The inbound connectors: those that are blocked, and an ordinary one."""
+    named = [(connector.connector_id, connector.name) for connector in call.tenant.blocked_connectors]
+    return [
+        {
+            "Identity": name,
+            "Name": name,
+            "Guid": uuid.UUID(guid),
+            "Enabled": True,
+            "ConnectorType": "OnPremises",
+            "SenderDomains": ["smtp:*;1"],
+            "RequireTls": True,
+        }
+        for guid, name in [*named, (stable_uuid("connector", "branch office"), "Branch office")]
+    ]

@@ -1,9 +1,11 @@
 """Settings of the organisation: outbound spam policies, auditing, domains, transport, alert policies."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from services.sandbox.exchange.core import BAD_ARGUMENT, CmdletCall, CmdletError, Cmdlets, Row, object_not_found
-from services.sandbox.state import COMPLIANCE, OutboundPolicy, stable_uuid
+from services.sandbox.state import COMPLIANCE, OrganisationSettings, OutboundPolicy, stable_uuid
 
 cmdlets = Cmdlets()
 ACTIONS = ("Alert", "BlockUser", "BlockUserForToday")
@@ -90,10 +92,28 @@ def set_outbound_policy(call: CmdletCall) -> list[Row]:
     """Change a policy; limits are 0 (default of the service) to 10,000."""
     policy = _policy(call, call.required("Identity"))
     changes = _policy_changes(call)
-    for name, value in changes.items():
-        setattr(policy, name, value)
+    _check_customised(call)
+    _later(call, policy, changes)
     call.tenant.changed("outbound policy changed", f"{policy.name}: {', '.join(sorted(changes))}")
     return []
+
+
+def _check_customised(call: CmdletCall) -> None:
+    """Raises: CmdletError for an organisation that shares its settings with others still."""
+    if call.tenant.organisation.dehydrated:
+        raise CmdletError(
+            "Microsoft.Exchange.Configuration.Tasks.InvalidOperationInDehydratedContextException",
+            "The command you tried to run isn't currently allowed in your organization. To run this command, you first "
+            "need to run the command: Enable-OrganizationCustomization.",
+        )
+
+
+def _later(call: CmdletCall, settings: OutboundPolicy | OrganisationSettings, changes: Mapping[str, Any]) -> None:
+    def apply() -> None:
+        for name, value in changes.items():
+            setattr(settings, name, value)
+
+    call.tenant.after(call.tenant.switches.organisation_delay_s, apply)
 
 
 def _policy_changes(call: CmdletCall) -> dict[str, str | int]:
@@ -152,10 +172,21 @@ def get_organisation_config(call: CmdletCall) -> list[Row]:
             "Guid": uuid.UUID(stable_uuid("organisation", tenant.tenant_id)),
             "AuditDisabled": tenant.organisation.audit_disabled,
             "OAuth2ClientProfileEnabled": True,
-            "IsDehydrated": False,
+            "IsDehydrated": tenant.organisation.dehydrated,
             "CustomerLockboxEnabled": False,
         }
     ]
+
+
+@cmdlets.add("Set-OrganizationConfig", "AuditDisabled")
+def set_organisation_config(call: CmdletCall) -> list[Row]:
+    """Switch mailbox auditing off or on for everybody."""
+    if not call.given("AuditDisabled"):
+        return []
+    disabled = call.switch("AuditDisabled")
+    _later(call, call.tenant.organisation, {"audit_disabled": disabled})
+    call.tenant.changed("organisation changed", f"mailbox auditing {'off' if disabled else 'on'}")
+    return []
 
 
 @cmdlets.add("Get-TransportConfig")

@@ -1,9 +1,10 @@
 """Mailboxes: forwarding, sending on behalf, protocols, folders, signatures and devices."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
-from services.sandbox.exchange.core import CmdletCall, Cmdlets, Row, object_not_found
+from services.sandbox.exchange.core import BAD_ARGUMENT, CmdletCall, CmdletError, Cmdlets, Row, object_not_found
 from services.sandbox.state import Mailbox, Person
 
 cmdlets = Cmdlets()
@@ -44,7 +45,18 @@ def get_mailboxes(call: CmdletCall) -> list[Row]:
             'items returned. To return all items, specify "-ResultSize Unlimited".'
         )
     people = [person for person in call.tenant.people if person.deleted_at is None]
-    return [_mailbox_row(person, person.mailbox) for person in people if person.mailbox is not None]
+    wanted = _filter(call)
+    return [_mailbox_row(p, p.mailbox) for p in people if p.mailbox is not None and wanted(p.mailbox)]
+
+
+def _filter(call: CmdletCall) -> Callable[[Mailbox], bool]:
+    """Whether a mailbox passes the filter, of which only one is known here. Raises: CmdletError for any other."""
+    text = " ".join(call.text("Filter").lower().split())
+    if text == "forwardingsmtpaddress -ne $null":
+        return lambda mailbox: bool(mailbox.forwarding_smtp)
+    if text:
+        raise CmdletError(BAD_ARGUMENT, f"Cannot bind parameter 'Filter': \"{call.text('Filter')}\" is not understood.")
+    return lambda mailbox: True
 
 
 def _mailbox_row(person: Person, mailbox: Mailbox) -> Row:
@@ -145,6 +157,21 @@ def _later(call: CmdletCall, mailbox: Mailbox, changes: dict[str, Any]) -> None:
             setattr(mailbox, name, value)
 
     call.tenant.after(call.tenant.switches.mailbox_delay_s, apply)
+
+
+@cmdlets.add("Get-MailboxAuditBypassAssociation", "Identity", "ResultSize")
+def get_audit_bypass(call: CmdletCall) -> list[Row]:
+    """Whether what the owner of a mailbox does is left out of the records."""
+    person, mailbox = call.mailbox()
+    return [
+        {
+            "Identity": person.oid,
+            "Name": person.oid,
+            "ObjectId": person.oid,
+            "AuditBypassEnabled": mailbox.audit_bypass,
+            "WhenChangedUTC": person.created_at,
+        }
+    ]
 
 
 @cmdlets.add("Get-CASMailbox", "Identity", "ResultSize")

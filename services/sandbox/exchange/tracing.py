@@ -32,7 +32,7 @@ def get_message_trace(call: CmdletCall) -> list[Row]:
     """
     start, end = _window(call)
     last_second = timedelta(seconds=1) if call.text("StartingRecipientAddress") else timedelta()
-    rows = [row for row in call.tenant.trace if start <= row.at <= end + last_second and _wanted(call, row)]
+    rows = [row for row in call.tenant.shown_trace() if start <= row.at <= end + last_second and _wanted(call, row)]
     rows.sort(key=lambda row: (-row.at.timestamp(), row.recipient))
     rows = _continued(call, rows, end)
     size = int(call.text("ResultSize") or 1000)

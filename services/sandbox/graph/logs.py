@@ -22,6 +22,7 @@ from services.sandbox.graph.core import (
     not_found,
 )
 from services.sandbox.odata import BadQuery, parse_time
+from services.sandbox.sending import UNKNOWN_RECIPIENT
 from services.sandbox.state import (
     AuditQuery,
     AuditRecord,
@@ -301,7 +302,7 @@ def message_traces(call: Call) -> Answer:
     """
     _need_trace_set_up(call.tenant)
     start, end = _trace_window(call)
-    rows = [row for row in call.tenant.trace if start <= row.at <= end]
+    rows = [row for row in call.tenant.shown_trace() if start <= row.at <= end]
     rows = narrowed(call, rows, "senderAddress", lambda row: row.sender)
     shown = filtered(call, [_trace_json(row) for row in rows], allowed=TRACE_FIELDS)
     return collection(call, shown, "admin/exchange/tracing/messageTraces", default=1000, most=5000)
@@ -350,6 +351,48 @@ def _trace_json(row: TraceRow) -> Json:
         "toIP": "",
         "status": row.status,
     }
+
+
+@traces.add(
+    "GET",
+    r"admin/exchange/tracing/messageTraces/{trace}/getDetailsByRecipient\(recipientAddress='{recipient}'\)",
+    "ExchangeMessageTrace.Read.All",
+)
+def message_trace_details(call: Call) -> Answer:
+    """
+    Source: "exchangeMessageTrace: getDetailsByRecipient"; the events of a message on its way to one recipient.
+
+    How a failure is described is seen in public code. A message that the trace does not show has no events.
+    """
+    _need_trace_set_up(call.tenant)
+    recipient = call.names["recipient"].replace("''", "'").lower()
+    rows = [row for row in call.tenant.shown_trace() if row.trace_id == call.names["trace"]]
+    events = [event for row in rows if row.recipient.lower() == recipient for event in _trace_events(row)]
+    return collection(call, events, "Collection(microsoft.graph.exchangeMessageTraceDetail)", default=1000, most=5000)
+
+
+def _trace_events(row: TraceRow) -> list[Json]:
+    ends = {
+        "delivered": ("Send external", "Message sent to mx.fabrikam.example at 203.0.113.25 using TLS1.3"),
+        "failed": ("Fail", f"Reason: [{{LED={row.refusal or UNKNOWN_RECIPIENT}}};{{MSG=}};{{FQDN=}};{{IP=}};{{LRT=}}]"),
+        "pending": ("Defer", "Reason: [{LED=450 4.4.317 Cannot connect to remote server};{MSG=};{FQDN=};{IP=};{LRT=}]"),
+    }
+    described = [("Receive", "Message received by: DB9PR01MB1234"), ("Submit", "The message was submitted.")]
+    if row.status.lower() in ends:
+        described.append(ends[row.status.lower()])
+    return [
+        {
+            "@odata.type": "#microsoft.graph.exchangeMessageTraceDetail",
+            "id": row.trace_id,
+            "messageId": row.message_id,
+            "dateTime": graph_time(row.at + timedelta(seconds=second), digits=7),
+            "event": event,
+            "action": "",
+            "description": description,
+            "data": '<root><MEP Name="ServerHostName" String="DB9PR01MB1234" /></root>',
+        }
+        for second, (event, description) in enumerate(described)
+    ]
 
 
 @audit.add("POST", "security/auditLog/queries", AUDIT_ROLES)

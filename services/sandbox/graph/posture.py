@@ -326,7 +326,7 @@ def organisation(call: Call) -> Answer:
             "isDefault": default,
             "isInitial": not default,
             "name": name,
-            "type": "Managed",
+            "type": _authentication(tenant, name),
         }
         for name, default in ((tenant.initial_domain, False), (tenant.default_domain, True))
     ]
@@ -346,3 +346,33 @@ def organisation(call: Call) -> Answer:
         "assignedPlans": [],
     }
     return collection(call, [body], "organization")
+
+
+@directory.add("GET", "domains", ("Domain.Read.All", "Domain.ReadWrite.All", "Directory.Read.All"))
+def domains(call: Call) -> Answer:
+    """Source: "List domains"; without paging."""
+    names = (call.tenant.initial_domain, call.tenant.default_domain)
+    return collection(call, [_domain_json(call.tenant, name) for name in names], "domains")
+
+
+def _domain_json(tenant: Tenant, name: str) -> Json:
+    return {
+        "id": name,
+        "authenticationType": _authentication(tenant, name),
+        "availabilityStatus": None,
+        "isAdminManaged": True,
+        "isDefault": name == tenant.default_domain,
+        "isInitial": name == tenant.initial_domain,
+        "isRoot": True,
+        "isVerified": True,
+        "manufacturer": None,
+        "model": None,
+        "passwordNotificationWindowInDays": None,
+        "passwordValidityPeriodInDays": None,
+        "state": None,
+        "supportedServices": ["Email", "OfficeCommunicationsOnline"],
+    }
+
+
+def _authentication(tenant: Tenant, domain: str) -> str:
+    return "Federated" if domain in tenant.organisation.federated_domains else "Managed"

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from aiohttp import web
 
 from services.sandbox.access import TokenCheck, TokenRefused
-from services.sandbox.graph import apps, devices, groups, logs, mail, methods, posture, protection, roles, users
+from services.sandbox.graph import apps, devices, groups, logs, mail, methods, posture, protection, roles, shifts, users
 from services.sandbox.graph.core import (
     NOT_LICENSED,
     Answer,
@@ -42,6 +42,7 @@ ROUTES: list[Route] = [
     *apps.routes.routes,
     *roles.routes.routes,
     *devices.routes.routes,
+    *shifts.routes.routes,
     *posture.security.routes,
     *posture.access.routes,
     *posture.directory.routes,

@@ -1,0 +1,261 @@
+"""
+Who is on call now, whatever is down: the sources in turn, then the last known answer, then the fallback group.
+
+Unknown is never nobody: an answer that is not fresh says so, with its age, and so does one that names nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+import structlog
+from pydantic import ValidationError
+
+from services.cases import Text, Value, say
+from services.errors import BrokenAnswer, NotFound, PermissionMissing, Rejected, ServiceError, Throttled, Unavailable
+from services.oncall.duty import Duty, Source
+from services.ports import Clock
+
+_log = structlog.get_logger(__name__)
+
+#: Name under which the last known answer is kept among the choices.
+KEPT_AS = "oncall_last"
+#: How long an answer is good, and how long one that had to do without its source.
+FRESH_FOR, RETRY_AFTER = timedelta(seconds=60), timedelta(seconds=15)
+#: An older answer is no longer somebody's best guess.
+OLDEST_KNOWN = timedelta(hours=24)
+#: The same answer is written down again only after this time.
+WRITE_EVERY = timedelta(minutes=5)
+#: How long one source may take: somebody waits for the answer.
+SOURCE_TIMEOUT_S = 6.0
+
+
+class Choices(Protocol):
+    """Where the last known answer is kept; fulfilled by `Store`."""
+
+    async def choose(self, name: str, value: str) -> None: ...
+
+    async def chosen(self, name: str) -> str | None: ...
+
+
+class Basis(StrEnum):
+    """What an answer rests on."""
+
+    SOURCE = "source"
+    LAST_KNOWN = "last_known"  # what a source that is down said before
+    FALLBACK = "fallback"
+    NOBODY = "nobody"
+
+
+class OnDuty(Value):
+    """Who is on call, and how we know."""
+
+    basis: Basis
+    #: Entra object ids in lower case, the first to be asked first. Empty only for NOBODY, which has a problem.
+    people: tuple[str, ...] = ()
+    #: People on duty whom the bot cannot ask, as the sources name them.
+    unknown: tuple[str, ...] = ()
+    #: Name of the source that said so; "" for NOBODY.
+    source: str = ""
+    #: When that was read.
+    as_of: datetime
+    since: datetime | None = None
+    until: datetime | None = None
+    #: What people should know about this answer; None when it came from the first source that names somebody, and none
+    #: before it failed.
+    problem: Text | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether this was true once and could not be read again."""
+        return self.basis is Basis.LAST_KNOWN
+
+    @property
+    def where(self) -> Text:
+        """Where the answer comes from, as a sentence."""
+        if self.basis is Basis.SOURCE:
+            return say("oncall.where.source", source=self.source)
+        if self.basis is Basis.LAST_KNOWN:
+            return say("oncall.where.last_known", source=self.source, at=self.as_of)
+        return say("oncall.where.fallback" if self.basis is Basis.FALLBACK else "oncall.where.nobody")
+
+    @property
+    def missing(self) -> Text | None:
+        """Who is on duty and cannot be asked, as a sentence; None when there is nobody like that."""
+        return say("oncall.unknown", n=len(self.unknown), names=self.unknown) if self.unknown else None
+
+
+class _Known(Value):
+    """The last answer of a source that named somebody."""
+
+    source: str
+    as_of: datetime
+    duty: Duty
+
+
+@dataclass
+class _Asked:
+    """What has come of asking, so far."""
+
+    #: Names of the sources that could not be read.
+    down: list[str] = field(default_factory=list)
+    reasons: list[Text] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+    def failed(self, source: Source, error: ServiceError) -> None:
+        self.down.append(source.name)
+        self.reasons.append(_why(source.name, error))
+        _log.warning("oncall_source_down", source=source.name, failure=type(error).__name__)
+
+    def answered(self, source: Source, duty: Duty) -> None:
+        self.unknown += duty.unknown
+        if not duty.people:
+            self.reasons.append(say("oncall.why.empty", source=source.name))
+
+    @property
+    def all_unknown(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.unknown))
+
+
+class OnCall:
+    """Asks the sources in order. `fallback` is asked last; None only when nobody has set anything up."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        fallback: Source | None,
+        store: Choices,
+        clock: Clock,
+        timeout_s: float = SOURCE_TIMEOUT_S,
+    ) -> None:
+        self._sources = tuple(sources)
+        self._fallback = fallback
+        self._store = store
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._answer: OnDuty | None = None
+        self._good_until = clock.now()
+        self._kept: _Known | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def now(self) -> OnDuty:
+        """
+        Who is on call at this moment; at most a minute old. Never raises for a source.
+
+        The first source that names somebody is right. When none does and one could not be read, what that one said
+        last holds for up to 24 hours; when all could be read, nobody is on duty and the fallback group is asked.
+        """
+        async with self._one_at_a_time:
+            now = self._clock.now()
+            if self._answer is None or now >= self._good_until:
+                self._answer = await self._ask(now)
+                self._good_until = now + (RETRY_AFTER if self._answer.problem else FRESH_FOR)
+            return self._answer
+
+    async def _ask(self, now: datetime) -> OnDuty:
+        asked = _Asked()
+        for source in self._sources:
+            duty = await self._duty_of(source, now, asked)
+            if duty is not None and duty.people:
+                await self._keep(_Known(source=source.name, as_of=now, duty=duty))
+                return _by_source(source, duty, asked, now)
+        return await self._last_known(asked, now) or await self._from_fallback(asked, now)
+
+    async def _duty_of(self, source: Source, now: datetime, asked: _Asked) -> Duty | None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                duty = await source.on_duty(now)
+        except ServiceError as error:
+            asked.failed(source, error)
+            return None
+        except TimeoutError:
+            asked.failed(source, Unavailable(source.name, reason="timeout"))
+            return None
+        asked.answered(source, duty)
+        return duty
+
+    async def _last_known(self, asked: _Asked, now: datetime) -> OnDuty | None:
+        """What a source that is down said last; one that can be read has overruled what it said before."""
+        if not asked.down:
+            return None
+        known = self._kept or _read(await self._store.chosen(KEPT_AS))
+        if known is None or known.source not in asked.down or now - known.as_of > OLDEST_KNOWN:
+            return None
+        return OnDuty(
+            basis=Basis.LAST_KNOWN,
+            people=known.duty.people,
+            unknown=tuple(dict.fromkeys((*known.duty.unknown, *asked.unknown))),
+            source=known.source,
+            as_of=known.as_of,
+            since=known.duty.since,
+            until=known.duty.until,
+            problem=say("oncall.problem.last_known", reasons=asked.reasons, source=known.source, at=known.as_of),
+        )
+
+    async def _from_fallback(self, asked: _Asked, now: datetime) -> OnDuty:
+        duty = await self._duty_of(self._fallback, now, asked) if self._fallback is not None else None
+        if self._fallback is None or duty is None or not duty.people:
+            return OnDuty(basis=Basis.NOBODY, unknown=asked.all_unknown, as_of=now, problem=self._nobody(asked))
+        return OnDuty(
+            basis=Basis.FALLBACK,
+            people=duty.people,
+            unknown=asked.all_unknown,
+            source=self._fallback.name,
+            as_of=now,
+            problem=say("oncall.problem.fallback", reasons=asked.reasons) if asked.reasons else None,
+        )
+
+    def _nobody(self, asked: _Asked) -> Text:
+        if not self._sources and self._fallback is None:
+            return say("oncall.problem.not_set_up")
+        return say("oncall.problem.nobody", reasons=asked.reasons)
+
+    async def _keep(self, known: _Known) -> None:
+        before, self._kept = self._kept, known
+        same = before is not None and (before.source, before.duty) == (known.source, known.duty)
+        if before is not None and same and known.as_of - before.as_of < WRITE_EVERY:
+            self._kept = before
+            return
+        await self._store.choose(KEPT_AS, known.model_dump_json())
+
+
+def _by_source(source: Source, duty: Duty, asked: _Asked, now: datetime) -> OnDuty:
+    problem = say("oncall.problem.other_source", reasons=asked.reasons, source=source.name) if asked.down else None
+    return OnDuty(
+        basis=Basis.SOURCE,
+        people=duty.people,
+        unknown=asked.all_unknown,
+        source=source.name,
+        as_of=now,
+        since=duty.since,
+        until=duty.until,
+        problem=problem,
+    )
+
+
+def _read(kept: str | None) -> _Known | None:
+    """What was kept; None for nothing, and for what another version wrote in a way that this one cannot read."""
+    try:
+        return _Known.model_validate_json(kept) if kept else None
+    except ValidationError:
+        return None
+
+
+def _why(source: str, error: ServiceError) -> Text:
+    """Why a source could not be read, in plain words."""
+    if isinstance(error, Throttled):
+        return say("oncall.why.throttled", source=source)
+    if isinstance(error, PermissionMissing) or error.params.get("status") == 401:
+        return say("oncall.why.refused", source=source)
+    if isinstance(error, NotFound):
+        return say("oncall.why.not_found", source=source)
+    if isinstance(error, BrokenAnswer):
+        return say("oncall.why.broken", source=source)
+    if isinstance(error, Rejected):
+        return say("oncall.why.rejected", source=source, code=error.code)
+    return say("oncall.why.silent", source=source)

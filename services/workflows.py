@@ -1,0 +1,127 @@
+"""
+What the durable jobs share: steps, changes of a case, news that wakes a waiting job, and an end that lets go.
+
+Each step is written down by DBOS when it ends, so a program that was killed goes on after the last one. A step may run
+twice (killed between acting and being written down), therefore every step reads before it acts. What steps find out is
+kept in our own tables; a step hands back one small word and never a secret, because DBOS stores what steps return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from dbos import DBOS, StepOptions
+from dbos import error as dbos_errors
+from sqlalchemy.exc import DBAPIError
+
+from services.access import Access
+from services.audit import NewEntry, Tag, note
+from services.cases import ApprovalState, Case, say
+from services.ports import Clock, Delivery, Notifier
+from services.store import Store
+
+log = structlog.get_logger()
+
+Changed = tuple[Case, Sequence[NewEntry]]
+
+#: Something happened that the waiting workflow should look at; what, stands in the case.
+NEWS = "news"
+#: The longest that a job at work goes without looking at its case, should news get lost.
+LOOK_EVERY_S = 20.0
+
+#: States of a workflow that will never move again, as DBOS names them.
+DEAD = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
+
+#: A step whose database was away for a moment is run again; all steps read before they act. Other faults are not.
+_AGAIN_AFTER_DATABASE_FAULT: StepOptions = {
+    "retries_allowed": True,
+    "max_attempts": 5,
+    "interval_seconds": 1.0,
+    "backoff_rate": 2.0,
+    "should_retry": lambda error: isinstance(error, DBAPIError),
+}
+
+
+class Workflows:
+    """The ground of the jobs; one object of each kind of job per process."""
+
+    def __init__(self, store: Store, notifier: Notifier, clock: Clock) -> None:
+        self._store = store
+        self._notifier = notifier
+        self._clock = clock
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def run(self, workflow: Callable[..., Awaitable[Any]], *arguments: str) -> Any:
+        """A workflow of ours, so that `stop` can end it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            return await workflow(*arguments)
+        finally:
+            self._running.discard(task)
+
+    async def stop(self) -> None:
+        """
+        Let go of everything that is under way, before the program ends.
+
+        To DBOS this is no different from a killed process: the next start takes the jobs up at their last step.
+        """
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def send_news(self, workflow_id: str) -> None:
+        """Let a waiting job look at once. Repeats do no harm, and nobody waiting is no fault."""
+        try:
+            await DBOS.send_async(workflow_id, None, topic=NEWS)
+        except dbos_errors.DBOSNonExistentWorkflowError:
+            log.info("told_before_the_start", workflow_id=workflow_id)  # it reads the case when it begins
+
+    async def wait_for_news(self, seconds: float) -> None:
+        await DBOS.recv_async(NEWS, timeout_seconds=seconds)
+
+    async def step(self, name: str, function: Callable[..., Awaitable], *arguments: object):
+        return await DBOS.run_step_async({"name": name, **_AGAIN_AFTER_DATABASE_FAULT}, function, *arguments)
+
+    async def change(self, case_id: str, change: Callable[[Case], Changed]) -> Case:
+        """The case changed, written down, and on its way to every card."""
+        case = await self._store.change_case(case_id, change)
+        await self._notifier.case_changed(case_id)
+        return case
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+
+class Asking(Workflows):
+    """A kind of job that puts questions before the on-call."""
+
+    def __init__(self, store: Store, notifier: Notifier, clock: Clock, access: Access) -> None:
+        super().__init__(store, notifier, clock)
+        self._access = access
+
+    async def post(self, case_id: str, prompt_id: str) -> None:
+        """Put an open question before people, unless that was done before."""
+        case = await self._store.case(case_id)
+        prompt = case.prompt(prompt_id)
+        if prompt.state is not ApprovalState.PENDING or prompt.posted_at is not None:
+            return
+        people = await self._access.possible_approvers(case)
+        deliveries = await self._notifier.post_prompt(case_id, prompt_id, people)
+        await self.change(case_id, lambda case: _after_posting(case, prompt_id, deliveries, self.now()))
+
+
+def _after_posting(case: Case, prompt_id: str, deliveries: Sequence[Delivery], at: datetime) -> Changed:
+    case = case.with_approval(case.prompt(prompt_id).model_copy(update={"posted_at": at}))
+    if any(delivery.delivered for delivery in deliveries):
+        return case, []
+    problems = [delivery.problem.key if delivery.problem else "" for delivery in deliveries]
+    entry = note(Tag.PROMPT_UNDELIVERED, case.case_id, None, prompt_id=prompt_id, problems=problems)
+    if not case.is_at_work:  # an undo or a fix: how the case ended stays said
+        return case, [entry]
+    return case.model_copy(update={"outcome": say("outcome.prompt_undelivered")}), [entry]
