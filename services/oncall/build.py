@@ -9,7 +9,7 @@ import aiohttp
 from services.oncall.accounts import Accounts, Directory
 from services.oncall.duty import Source
 from services.oncall.group import GroupSource
-from services.oncall.on_call import Choices, OnCall
+from services.oncall.on_call import FALLBACK_NAME, Choices, OnCall
 from services.oncall.opsgenie import OpsgenieSource
 from services.oncall.pagerduty import PagerDutySource
 from services.oncall.paging import sender_for
@@ -24,9 +24,6 @@ from services.oncall.settings import (
 )
 from services.oncall.shifts import Schedules, ShiftsSource
 from services.ports import Clock
-
-#: What the fallback group is called among the sources.
-FALLBACK_NAME = "Fallback group"
 
 
 class Tenant(Directory, Schedules, Protocol):

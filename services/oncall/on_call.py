@@ -23,6 +23,8 @@ from services.ports import Clock
 
 _log = structlog.get_logger(__name__)
 
+#: What the fallback group is called among the sources.
+FALLBACK_NAME = "Fallback group"
 #: Name under which the last known answer is kept among the choices.
 KEPT_AS = "oncall_last"
 #: How long an answer is good, and how long one that had to do without its source.
@@ -109,13 +111,13 @@ class _Asked:
 
     def failed(self, source: Source, error: ServiceError) -> None:
         self.down.append(source.name)
-        self.reasons.append(_why(source.name, error))
+        self.reasons.append(_why(_called(source), error))
         _log.warning("oncall_source_down", source=source.name, failure=type(error).__name__)
 
     def answered(self, source: Source, duty: Duty) -> None:
         self.unknown += duty.unknown
         if not duty.people:
-            self.reasons.append(say("oncall.why.empty", source=source.name))
+            self.reasons.append(say("oncall.why.empty", source=_called(source)))
 
     @property
     def all_unknown(self) -> tuple[str, ...]:
@@ -246,7 +248,12 @@ def _read(kept: str | None) -> _Known | None:
         return None
 
 
-def _why(source: str, error: ServiceError) -> Text:
+def _called(source: Source) -> Text | str:
+    """The name of a source in a sentence; that of the fallback group is ours, so it follows the reader's language."""
+    return say("oncall.fallback_group") if source.name == FALLBACK_NAME else source.name
+
+
+def _why(source: Text | str, error: ServiceError) -> Text:
     """Why a source could not be read, in plain words."""
     if isinstance(error, Throttled):
         return say("oncall.why.throttled", source=source)

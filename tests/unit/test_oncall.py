@@ -13,7 +13,7 @@ from services.clients.graph_models import DirectoryUser
 from services.errors import BrokenAnswer, NotFound, PermissionMissing, Rejected, ServiceError, Throttled, Unavailable
 from services.oncall.accounts import Accounts, Found, owner_of
 from services.oncall.duty import Duty
-from services.oncall.on_call import KEPT_AS, Basis, OnCall
+from services.oncall.on_call import FALLBACK_NAME, KEPT_AS, Basis, OnCall
 from tests.fakes.clock import FakeClock
 
 MEGAN, ALEX, GRACE = "megan", "alex", "grace"
@@ -72,7 +72,7 @@ class Scene:
 
     def __init__(self, first: Duty | ServiceError, second: Duty | ServiceError, last: Duty | ServiceError) -> None:
         self.pager, self.rota = FakeSource("PagerDuty", first), FakeSource("Rota", second)
-        self.group = FakeSource("Fallback group", last)
+        self.group = FakeSource(FALLBACK_NAME, last)
         self.clock, self.choices = FakeClock(), FakeChoices()
         self.restart()
 
@@ -186,6 +186,7 @@ async def test_when_the_fallback_fails_too_that_is_a_problem_and_not_nobody(last
 
     assert ((), Basis.NOBODY) == (duty.people, duty.basis)
     assert "call an approver yourself" in said(duty.problem)
+    assert "reservgruppen" in Words("sv", strict=True).t(duty.problem)
 
 
 async def test_nothing_set_up_is_said_as_such() -> None:
