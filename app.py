@@ -156,6 +156,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         closing.push_async_callback(endpoint.close)
         address = await closing.enter_async_context(_listening(settings, endpoint, health))
         await jobs.remediation.take_up_open_cases(settings.replica_id)
+        await jobs.changes.take_up()
         await jobs.followers.take_up()
         await presenter.start()
         lost = asyncio.Event()

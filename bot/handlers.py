@@ -389,6 +389,8 @@ class Handlers:
         copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
         if copy is None:
             await self._adopt(incoming, case, None)
+        elif copy.news is not None:  # "Show the case": in a message of its own, since the news stays what it is
+            await self._presenter.post_case(case, incoming.place, self._copy_language(incoming))
         return current_card(case, copy)
 
     async def _choose(self, incoming: Incoming, who: Actor, reply: Reply) -> View:

@@ -12,6 +12,9 @@ from services.conversations import CardCopy
 from services.errors import BadInput, BadOwner, BotError, NotAllowed, PermissionMissing, ServiceError, UserError
 from services.identification import Identified
 
+#: Few names have more words than this.
+_WORDS_OF_A_NAME = 3
+
 
 def refusal_of(refusal: NotAllowed, current: View | None) -> View:
     """Why this person may not, on top of the card as it is now, if they pressed one."""
@@ -70,7 +73,9 @@ def nobody_to_explain(query: str, identified: Identified) -> View:
         which = say("notice.which_one", query=query) if query else say("notice.why_several")
         return compose.notice(Tone.NEUTRAL, which, (say("notice.why_which", upns=names),))
     refusal = identified.refusal or say("outcome.nobody", query=query)
-    return compose.notice(Tone.NEUTRAL, say("notice.why_nobody"), (refusal,))
+    # A bounce that was pasted without its code looks like a name of many words.
+    hint = (say("notice.why_bounce_hint"),) if len(query.split()) > _WORDS_OF_A_NAME else ()
+    return compose.notice(Tone.NEUTRAL, say("notice.why_nobody"), (refusal, *hint))
 
 
 def job_under_way() -> View:
@@ -98,9 +103,10 @@ def no_access_pass(refusal: ServiceError) -> View:
 
 def something_missing(command: grammar.Incomplete, language: str) -> View:
     """The command was understood, but not whom or which case it is about."""
+    connector = command.command is grammar.Verb.UNBLOCK_CONNECTOR and command.what == "target"
     return compose.notice(
         Tone.NEUTRAL,
-        say(f"notice.missing_{command.what}"),
+        say("notice.missing_connector" if connector else f"notice.missing_{command.what}"),
         (say("notice.example", command=_example(command, language)),),
     )
 

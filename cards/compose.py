@@ -116,6 +116,8 @@ def _steps(case: Case, may_override: bool) -> tuple[Step, ...]:
 def _headline(case: Case) -> Text:
     if bursts_again(case):
         return say("checklist.headline_burst", who=_who(case))
+    if case.kind is CaseKind.CONNECTOR and case.state in (CaseState.CONTAINING, CaseState.CLOSED):
+        return say(f"case_state.{case.state.value}.headline.connector", who=_who(case))
     return say(f"case_state.{case.state.value}.headline", who=_who(case))
 
 
@@ -202,12 +204,13 @@ def _refresh(case: Case) -> Button:
 
 def _facts(case: Case) -> tuple[Text, ...]:
     asked = say("fact.asked", requester=case.requester.name, at=case.opened_at, case=case.case_id)
+    because = (case.because,) if case.because else ()
     if case.state in (CaseState.UNBLOCKED, CaseState.CLOSED) and case.block and case.block.since:
         blocked = (say("block.lifted", since=case.block.since), *_block_details(case.block))
     else:
         blocked = (*_block_facts(case.block), *(cause_lines(case.diagnosis) if case.diagnosis else ()))
     account = (say("fact.account", upn=case.subject.upn),) if case.subject else ()
-    return (*account, *_subject_facts(case.subject), *_mailbox_facts(case), *blocked, asked)
+    return (*account, *_subject_facts(case.subject), *_mailbox_facts(case), *blocked, *because, asked)
 
 
 def _mailbox_facts(case: Case) -> tuple[Text, ...]:
@@ -616,8 +619,19 @@ def _actions_title(case: Case, approval: Approval) -> Text:
 
 def _prompt_headline(case: Case, approval: Approval) -> Text:
     if approval.state is ApprovalState.PENDING:
-        return say(f"approval_prompt.{approval.purpose.value}.headline", who=_who(case))
-    return say(f"approval_state.{approval.state.value}.headline", who=_who(case), by=_decider(approval))
+        contain = ".contain_only" if _question_kind(case, approval) == ".contain_only" else ""
+        return say(f"approval_prompt.{approval.purpose.value}.headline{contain}", who=_who(case))
+    decided = f"approval_state.{approval.state.value}.headline{_decided_kind(case, approval)}"
+    return say(decided, who=_who(case), by=_decider(approval))
+
+
+def _decided_kind(case: Case, approval: Approval) -> str:
+    """What a yes or no was about, where it was not an unblock."""
+    if approval.state not in (ApprovalState.GRANTED, ApprovalState.DENIED):
+        return ""
+    if approval.purpose in ON_THEIR_OWN:
+        return f".{approval.purpose.value}"
+    return ".contain_only" if _question_kind(case, approval) == ".contain_only" else ""
 
 
 def _question(case: Case, approval: Approval) -> Text:
@@ -647,7 +661,7 @@ def _cautions(case: Case, approval: Approval) -> tuple[Text, ...]:
     """What the one who says yes takes upon themselves: little evidence, or actions that are not proven and why."""
     if approval.purpose is ApprovalPurpose.OVERRIDE:
         return (say("approval_prompt.unproven"), *(_unproven_text(action) for action in _unproven(case)))
-    cautions = []
+    cautions = [case.because] if case.because and approval.purpose is ApprovalPurpose.REMEDIATION else []
     if case.needs_reason(approval) and case.verdict:
         cautions.append(say("approval_prompt.little_read", n=case.verdict.checked, m=case.verdict.total))
     if approval.purpose is ApprovalPurpose.REMEDIATION and _has_to_choose_a_method(case):
@@ -676,7 +690,7 @@ def _answer(case: Case, approval: Approval) -> tuple[Text, ...]:
         lines = [say("approval_prompt.decided", by=_decider(approval), at=approval.decided_at)]
     if approval.reason:
         lines.append(say("approval_prompt.reason_given", reason=approval.reason))
-    if approval.state in _MORE_TO_TELL:
+    if approval.state in _MORE_TO_TELL and approval.purpose not in ON_THEIR_OWN:
         lines.append(say("approval_prompt.now", headline=_headline(case)))
     return tuple(lines)
 
@@ -687,7 +701,8 @@ def _decider(approval: Approval) -> str | Text:
 
 def _prompt_facts(case: Case, approval: Approval) -> tuple[Text, ...]:
     asked = say("approval_prompt.asked", at=approval.asked_at, case=case.case_id)
-    block = _block_details(case.block) if case.block else ()
+    # Other blocks are beside the point where no block is lifted.
+    block = _block_details(case.block) if case.block and approval.purpose not in ON_THEIR_OWN else ()
     return (*_subject_facts(case.subject), *_mailbox_facts(case), *block, asked)
 
 

@@ -171,7 +171,9 @@ def _care(case: Case, item: PreventionItem, *, dated: bool) -> tuple[Text, ...]:
     if is_tracked(case, item.item_id):
         told += _owner_and_date(case, item, dated=dated)
     if item.points:
-        told.append(say("prevention_board.points", points=round(item.points, 1)))
+        points = round(item.points, 1)
+        # "1 point", but "0.5 points": the form goes by a whole number.
+        told.append(say("prevention_board.points", n=1 if points == 1 else 2, points=points))
     return (say("prevention_board.care", first=told[0], second=told[1]),) if len(told) == 2 else tuple(told)
 
 

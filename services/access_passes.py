@@ -28,6 +28,10 @@ class PassIssuer(Protocol):
     async def issue_access_pass(self, oid: str, *, lifetime_minutes: int, usable_once: bool) -> AccessPass: ...
 
 
+#: Questions whose answer is about the account as a whole; an undo or a fix is about one setting.
+_OF_THE_CASE = frozenset({ApprovalPurpose.REMEDIATION, ApprovalPurpose.OVERRIDE})
+
+
 @dataclass(frozen=True)
 class IssueAccessPass:
     by: Actor
@@ -70,5 +74,8 @@ class AccessPasses:
 
 def _has_approved(who: Actor, case: Case) -> bool:
     granted = (a for a in case.approvals if a.state is ApprovalState.GRANTED)
-    mine = (a for a in granted if a.purpose is not ApprovalPurpose.UNDO and a.decided_by is not None)
-    return any(a.decided_by.user_oid.casefold() == who.user_oid.casefold() for a in mine if a.decided_by)
+    return any(
+        a.decided_by.user_oid.casefold() == who.user_oid.casefold()
+        for a in granted
+        if a.purpose in _OF_THE_CASE and a.decided_by is not None
+    )

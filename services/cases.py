@@ -108,7 +108,7 @@ class Block(Value):
     since: datetime | None = None
     reason_raw: str = ""
     reason: dict[str, str] = Field(default_factory=dict)
-    #: Connectors of the tenant that are blocked as well; unblocking a user does not help those.
+    #: Connectors of the tenant that are blocked as well, by name or else by id; unblocking a user does not help those.
     blocked_connectors: tuple[str, ...] = ()
     #: Why the list could not be read, when kind is UNKNOWN.
     unreadable: Text | None = None
@@ -595,6 +595,8 @@ class Case(Value):
     kind: CaseKind = CaseKind.ACCOUNT
     #: Throw the attacker out of an account that is not blocked (any more).
     contain_only: bool = False
+    #: What led to it, when that was not a block: whoever approves has to know.
+    because: Text | None = None
     state: CaseState
     #: What the requester typed for the account.
     query: str

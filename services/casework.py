@@ -25,6 +25,7 @@ from services.cases import (
     CaseKind,
     CaseState,
     Subject,
+    Text,
     say,
 )
 from services.changes import ChangeJobs
@@ -57,6 +58,7 @@ class OpenCase:
     query: str
     kind: CaseKind = CaseKind.ACCOUNT
     contain_only: bool = False
+    because: Text | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ class Casework:
             tenant_id=self._tenant_id,
             kind=order.kind,
             contain_only=order.contain_only,
+            because=order.because,
             state=CaseState.IDENTIFYING,
             query=order.query,
             requester=order.by,
@@ -186,7 +189,8 @@ class Casework:
         case = await self.case_for(order.by, order.case_id)
         if case.subject is None or case.is_at_work:
             raise WrongState(case_id=case.case_id, state=case.state.value)
-        return await self.open_case(OpenCase(by=order.by, query=case.subject.upn, contain_only=True))
+        again = OpenCase(by=order.by, query=case.subject.upn, contain_only=True, because=_why_again(case))
+        return await self.open_case(again)
 
     async def begin(self, case_id: str) -> None:
         """Let the workflow of a stored case run. Safe to repeat."""
@@ -252,7 +256,7 @@ class Casework:
         def ask(case: Case) -> tuple[Case, list[NewEntry]]:
             if case.is_at_work:
                 raise WrongState(case_id=case.case_id, state=case.state.value)
-            if any(action.undo_state is ActionState.RUNNING for action in case.actions):
+            if any(action.undo_state is ActionState.RUNNING for action in (*case.actions, *case.fixes)):
                 raise WrongState(case_id=case.case_id, state=case.state.value)
             if any(asked.expires_at > self._clock.now() for asked in case.pending(ApprovalPurpose.UNDO)):
                 return case, []
@@ -327,9 +331,12 @@ class Casework:
         """
         await self.case_for(order.by, order.case_id)
         now = self._clock.now()
-        return await self._changed(
+        case = await self._changed(
             order.case_id, lambda case: ticked(case, order.item_ids, order.by, now, done=order.done)
         )
+        if not order.done and not case.is_at_work:  # following it may have ended when all was done
+            await self._followers.begin(case.case_id)
+        return case
 
     async def set_conversation(self, order: SetConversation) -> None:
         """Keep where prompts or alerts go. Admins only."""
@@ -346,7 +353,7 @@ class Casework:
                 return await check(who)
             except NotAllowed as refusal:
                 last = refusal
-        raise last
+        raise NotAllowed("not_reader") if last.reason == "not_approver" else last
 
     async def is_requester(self, who: Actor) -> bool:
         """Whether to offer the commands that only requesters may use."""
@@ -424,6 +431,14 @@ class Casework:
         except NotAllowed as refusal:
             await self._store.record(note(Tag.REQUEST_REFUSED, None, who, reason=refusal.reason, **details))
             raise
+
+
+def _why_again(case: Case) -> Text | None:
+    """The burst after the unblock, which no check of the new case may show."""
+    follow = case.follow_up
+    if follow is None or follow.burst_at is None:
+        return None
+    return say("case.because_burst", n=follow.burst_recipients, at=follow.burst_at, case=case.case_id)
 
 
 def _not_the_subject(who: Actor, case: Case) -> None:

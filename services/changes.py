@@ -14,6 +14,7 @@ import structlog
 from dbos import DBOS, SetWorkflowID
 
 from services.access import Access
+from services.approvals import ON_THEIR_OWN
 from services.audit import NewEntry, Tag, note
 from services.cases import (
     Action,
@@ -92,6 +93,19 @@ class ChangeJobs(Asking):
             await DBOS.start_workflow_async(change, case_id, prompt_id)
         await self.send_news(_workflow_id(case_id, prompt_id))
 
+    async def take_up(self) -> None:
+        """
+        After a start: questions that were never put, or that a program of another version has left behind. One that is
+        answered is begun only within the time that it had; what was under way longer ago than that is said to have
+        stopped.
+        """
+        for case_id in await self._store.cases_asked(ON_THEIR_OWN):
+            case = await self._store.case(case_id)
+            for prompt in case.approvals:
+                if _is_unfinished(case, prompt):
+                    in_time = prompt.state is ApprovalState.PENDING or prompt.expires_at > self.now()
+                    await (self.start if in_time else self._give_up)(case_id, prompt.prompt_id)
+
     # --- the steps: each reads before it acts ---
 
     async def _may_wait(self, case_id: str, prompt_id: str, looks: int) -> float:
@@ -118,9 +132,10 @@ class ChangeJobs(Asking):
         if prompt.state is not ApprovalState.GRANTED:
             return []
         agreed = case.actions_of(prompt.approved)
-        if undo_hash(agreed) != prompt.approved_hash:
+        left = [action.action_id for action in agreed if not _is_over(case, prompt, action)]
+        if left and undo_hash(agreed) != prompt.approved_hash:
             raise PlanChanged(case_id=case_id)
-        return [action.action_id for action in (reversed(agreed) if _is_undo(prompt) else agreed)]
+        return left[::-1] if _is_undo(prompt) else left
 
     async def _change_one(self, case_id: str, prompt_id: str, action_id: str) -> None:
         """One change, written down before and after."""
@@ -201,6 +216,24 @@ def _begin_fix(case: Case, action_id: str) -> tuple[Case, list[NewEntry]]:
 
 def _is_undo(prompt: Approval) -> bool:
     return prompt.purpose is ApprovalPurpose.UNDO
+
+
+def _is_unfinished(case: Case, prompt: Approval) -> bool:
+    """Whether a question of ours waits for its answer, or its answer to be carried out."""
+    if prompt.purpose not in ON_THEIR_OWN:
+        return False
+    if prompt.state is not ApprovalState.GRANTED:
+        return prompt.state is ApprovalState.PENDING
+    to_do = (None, ActionState.PROPOSED, ActionState.RUNNING)
+    left = (action for action in case.actions_of(prompt.approved) if not _is_over(case, prompt, action))
+    return any((action.undo_state if _is_undo(prompt) else action.state) in to_do for action in left)
+
+
+def _is_over(case: Case, prompt: Approval, action: Action) -> bool:
+    """Whether this was done, or asked about anew: an agreement is about the change as it was asked for then."""
+    asked = [a.prompt_id for a in case.approvals if a.purpose is prompt.purpose and action.action_id in a.about]
+    done = action.undo_state if _is_undo(prompt) else action.state
+    return done is ActionState.PROVEN or asked[-1:] != [prompt.prompt_id]
 
 
 def _is_begun(action: Action, prompt: Approval) -> bool:

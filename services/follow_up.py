@@ -40,6 +40,8 @@ log = structlog.get_logger()
 
 #: The longest that a followed case goes without being looked at, should news get lost.
 LONGEST_WAIT_S = 6 * 3600.0
+#: By how much the message trace may lag behind.
+TRACE_LAG = timedelta(minutes=15)
 #: How soon people who could not be told are tried again.
 TRY_AGAIN_AFTER = timedelta(minutes=2)
 #: After a fault of ours, which must not end the watch.
@@ -87,7 +89,6 @@ class FollowUps(Workflows):
 
     async def begin(self, case_id: str) -> None:
         """Follow a case from now on. Safe to repeat, also for one whose following has ended."""
-        await self.change(case_id, self._with_reminder)
         with SetWorkflowID(await _workflow_id(case_id)):
             await DBOS.start_workflow_async(follow_up, case_id)
         await self.tell(case_id)
@@ -106,16 +107,25 @@ class FollowUps(Workflows):
     async def _look(self, case_id: str, looks: int) -> float:
         """Do what is due now; the seconds until something is due next, 0 when nothing will be."""
         case = await self._store.case(case_id)
-        if case.state is CaseState.UNBLOCKED and case.follow_up and case.follow_up.next_look_at <= self.now():
-            if case.kind is CaseKind.ACCOUNT:
-                case = await self._read_trace(case)
+        if self._is_to_be_read(case):
+            case = await self._read_trace(case)
         case = await self.change(case_id, self._escalated)
         for news in due_news(case):
             case = await self._tell_people(case, news)
         case = await self.change(case_id, self._closed)
+        case = await self.change(case_id, self._with_reminder)
         if case.remind_at is not None and case.remind_at <= self.now():
             case = await self._remind(case)
         return self._wait_s(case)
+
+    def _is_to_be_read(self, case: Case) -> bool:
+        """When a look is due; and once more when the day is over, since the trace lags behind."""
+        follow = case.follow_up
+        if case.state is not CaseState.UNBLOCKED or case.kind is not CaseKind.ACCOUNT or follow is None:
+            return False
+        last = follow.unguarded_until + TRACE_LAG
+        unseen = follow.looked_at is None or follow.looked_at < last
+        return follow.next_look_at <= self.now() or (self.now() >= last and unseen)
 
     async def _read_trace(self, case: Case) -> Case:
         seen = await self._trace.look(case)
@@ -176,29 +186,39 @@ class FollowUps(Workflows):
         return await self.change(case.case_id, lambda case: (case.model_copy(update={"remind_at": later}), []))
 
     def _with_reminder(self, case: Case) -> Changed:
+        """What is open again after all was done is reminded of again."""
         due = next_reminder(case, self.now())
         if case.remind_at is not None and due is not None:
             return case, []
         return case.model_copy(update={"remind_at": due}), []
 
     def _closed(self, case: Case) -> Changed:
-        """Followed to its end: mail flows and the unguarded day is over, or nobody has sent anything for a week."""
+        """
+        Followed to its end: mail flows and the unguarded day is over without a burst, or a week is. A burst stays open
+        to be answered: it may be seen at the very last look of the day.
+        """
         follow = case.follow_up
         if case.state is not CaseState.UNBLOCKED or follow is None:
             return case, []
         if case.kind is CaseKind.CONNECTOR:
             return close(case, self.now(), say("outcome.connector_unblocked"))
-        if follow.first_delivered_at and self.now() >= follow.unguarded_until:
+        is_over = self.now() >= follow.unblocked_at + WATCHED_FOR
+        if follow.first_delivered_at and (is_over or (self._day_is_over(follow) and not follow.burst_at)):
             return close(case, self.now(), say("outcome.closed_flowing", at=follow.first_delivered_at))
-        if self.now() >= follow.unblocked_at + WATCHED_FOR:
-            return close(case, self.now(), _never_flowed(follow))
-        return case, []
+        return close(case, self.now(), _never_flowed(follow)) if is_over else (case, [])
+
+    def _day_is_over(self, follow: FollowUp) -> bool:
+        """Whether the day on which Microsoft does not guard the account is over, and was looked at to its end."""
+        last = follow.unguarded_until + TRACE_LAG
+        return follow.looked_at is not None and follow.looked_at >= last
 
     def _wait_s(self, case: Case) -> float:
         follow = case.follow_up
         due = [case.remind_at] if case.remind_at else []
         if case.state is CaseState.UNBLOCKED and follow is not None:
             due += [follow.next_look_at, follow.unblocked_at + WATCHED_FOR]
+            if not self._day_is_over(follow):
+                due.append(follow.unguarded_until + TRACE_LAG)
             if follow.first_delivered_at is None and follow.escalated_at is None:
                 due.append(follow.escalate_at)
         if due_news(case):

@@ -158,6 +158,8 @@ class Remediation(Asking):
                 state = await self._ask_and_contain(case_id)
             if state == CaseState.UNBLOCKING and await self._unblock(case_id):
                 state = await self._verify(case_id)
+            if state == CaseState.CONTAINED:
+                await self.step("replace_contained", self._replace_followed, case_id)
             if state in _DONE:
                 await self._prevent(case_id)
                 await self._follow_up(case_id)
@@ -181,6 +183,7 @@ class Remediation(Asking):
 
         The reading is a workflow of its own: a slow source fills in when it answers, and does not hold the question.
         """
+        await self.step("replace_followed", self._replace_followed, case_id)
         with SetWorkflowID(f"{case_id}-reading"):
             await DBOS.start_workflow_async(reading, case_id)
         looks = 0
@@ -344,10 +347,7 @@ class Remediation(Asking):
         if outcome is not None and block.kind is BlockKind.NONE and followed is not None:
             return await self._join(case.case_id, followed.case_id, subject)
         diagnosis = await self._tools.diagnoses.of_account(subject, block) if outcome else None
-        state = await self._identified_as(case, subject, block, outcome, diagnosis)
-        if state == CaseState.INVESTIGATING and followed is not None:
-            await self._replace(followed, case.case_id)
-        return state
+        return await self._identified_as(case, subject, block, outcome, diagnosis)
 
     async def _identified_as(
         self, case: Case, subject: Subject, block: Block, outcome: Text | None, diagnosis: Diagnosis | None
@@ -365,14 +365,21 @@ class Remediation(Asking):
             return await self._join(case.case_id, running.case_id if running else "", subject)
         return changed.state
 
-    async def _replace(self, followed: Case, new_id: str) -> None:
-        """An account that was unblocked and is in trouble again: the new case takes over from the followed one."""
+    async def _replace_followed(self, case_id: str) -> None:
+        """
+        An account that was unblocked and is in trouble again: the new case takes over from the followed one. One that
+        only contains does so when that is proven; until then, and if nobody approves it, the watch goes on.
+        """
+        new = await self._store.case(case_id)
+        followed = await self._store.followed_case_of(new.tenant_id, new.about_id or "")
+        if followed is None or (new.contain_only and new.state is not CaseState.CONTAINED):
+            return
 
         def close(case: Case) -> tuple[Case, list[NewEntry]]:
             if case.state is not CaseState.UNBLOCKED:
                 return case, []
-            closed = case.moved(CaseState.CLOSED, self.now(), outcome=say("outcome.replaced", case=new_id))
-            return closed, [note(Tag.CASE_REPLACED, case.case_id, None, other=new_id)]
+            closed = case.moved(CaseState.CLOSED, self.now(), outcome=say("outcome.replaced", case=case_id))
+            return closed, [note(Tag.CASE_REPLACED, case.case_id, None, other=case_id)]
 
         await self.change(followed.case_id, close)
 

@@ -17,8 +17,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from services.cases import USUAL_DELAY, WATCHED_FOR, Case, CauseKind, FollowUp
-from services.clients.graph_models import MessageTrace, TraceEvent
+from services.cases import USUAL_DELAY, WATCHED_FOR, Case, CauseKind, FollowUp, Subject
+from services.clients.graph_models import Domain, MessageTrace, TraceEvent
 from services.diagnosis.codes import blocks_of
 from services.diagnosis.ndr import parse_ndr
 from services.errors import ServiceError
@@ -49,6 +49,8 @@ class Traces(Protocol):
 
     async def message_trace_events(self, trace_id: str, recipient: str) -> tuple[TraceEvent, ...]: ...
 
+    async def domains(self) -> tuple[Domain, ...]: ...
+
 
 class SentSince:
     """Looks at the trace of unblocked accounts."""
@@ -61,8 +63,9 @@ class SentSince:
         """
         The follow-up after one look, for a case with an account. Never raises ServiceError.
 
-        One request, and one more for each refused message that is new, three at most. A trace that cannot be read
-        leaves everything as it was, says why in `unread`, and is tried again at the usual time.
+        One request, one more for each refused message that is new, three at most, and one for the domains of the tenant
+        when it looks as if mail flows. A trace that cannot be read leaves everything as it was, says why in `unread`,
+        and is tried again at the usual time.
         """
         follow, subject = case.follow_up, case.subject
         assert follow is not None and subject is not None, "only unblocked accounts are followed"
@@ -72,8 +75,21 @@ class SentSince:
         except ServiceError as error:
             return follow.model_copy(update={"unread": why(error), "next_look_at": next_look(follow, now)})
         codes = {name: await self._code(row) for name, row in to_ask_about(follow, rows).items()}
-        inside = frozenset({domain_of(subject.upn), domain_of(subject.mail or "")}) - {""}
-        return seen(follow, rows, now, inside=inside, codes=codes)
+        return seen(follow, rows, now, inside=await self._inside(subject, follow, rows), codes=codes)
+
+    async def _inside(self, subject: Subject, follow: FollowUp, rows: Sequence[MessageTrace]) -> Collection[str]:
+        """
+        The mail domains of the organisation; those of the account alone while nothing hangs on the others, or when they
+        cannot be read.
+        """
+        own = frozenset({domain_of(subject.upn), domain_of(subject.mail or "")}) - {""}
+        since = [row for row in rows if row.received_at is not None and row.received_at >= follow.unblocked_at]
+        if follow.first_delivered_at or _first_delivered_at(follow, since, own) is None:
+            return own
+        try:
+            return own | {domain.name.casefold() for domain in await self._graph.domains()}
+        except ServiceError:
+            return own
 
     async def _code(self, row: MessageTrace) -> str | None:
         """Why Microsoft refused this message, as `refusal_code` says it."""
@@ -100,7 +116,7 @@ def seen(
     """
     What these rows of the trace tell, added to what was known before.
 
-    `inside` are the account's own mail domains: a message to somebody there proves nothing, because a restricted
+    `inside` are the organisation's mail domains: a message to somebody there proves nothing, because a restricted
     account may only be kept from sending outside ("Removing a user from the Restricted Users portal", 2021). `codes`
     has the answer of `refusal_code` for each of `to_ask_about`.
     """

@@ -156,7 +156,11 @@ class Tracking:
         Raises NotAllowed (also for one's own account) and the ServiceErrors of the directory.
         """
         if order.query is not None:
-            return await self._readers.last_case_of(order.by, order.query)
+            case, identified = await self._readers.last_case_of(order.by, order.query)
+            if case is None or case.prevention:
+                return case, identified
+            # A later request that came to nothing has no list: owners and ticks stand with the case before it.
+            return await self._store.listed_case_of(case.tenant_id, case.about_id or "") or case, identified
         await self._readers.may_read(order.by)
         return await self._tenant_case(order.by), Identified()
 
@@ -443,7 +447,9 @@ def open_question(case: Case, kind: ActionKind, now: datetime) -> Approval | Non
 
 
 def _is_running(case: Case, fix: Action) -> bool:
-    return any(one.action_id == fix.action_id and one.state is ActionState.RUNNING for one in case.fixes)
+    """Whether it is being made or taken back at this moment."""
+    same = (one for one in case.fixes if one.action_id == fix.action_id)
+    return any(ActionState.RUNNING in (one.state, one.undo_state) for one in same)
 
 
 def _owner_oid(item: PreventionItem) -> str:

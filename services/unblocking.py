@@ -102,7 +102,7 @@ async def _entry(upn: str, addresses: tuple[str, ...], exchange: RestrictedList)
 async def _blocked_connectors(exchange: RestrictedList) -> tuple[str, ...]:
     """Beside the point for a user, so a list that cannot be read here is no obstacle."""
     try:
-        return tuple(connector.connector_id for connector in await exchange.blocked_connectors())
+        return tuple(each.name or each.connector_id for each in await exchange.blocked_connectors())
     except ServiceError:
         return ()
 

@@ -74,6 +74,7 @@ class Workflows:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await self._store.settle()
 
     async def send_news(self, workflow_id: str) -> None:
         """Let a waiting job look at once. Repeats do no harm, and nobody waiting is no fault."""

@@ -112,13 +112,15 @@ def parse_cmdlet_page(response: Response) -> tuple[list[CmdletAnswer], str | Non
     """
     One page of a cmdlet's answer and the address of the next one (None on the last).
 
-    Expects {"value": [{...}], "@adminapi.warnings": [str], "@odata.nextLink": str}; nothing at all is an answer too, as
-    is a null value. Keys with "@odata" in them describe others and are left out. Raises: Rejected, BrokenAnswer.
+    Expects {"value": [{...}], "@adminapi.warnings": [str], "@odata.nextLink": str}. A null value is an answer too, and
+    so is nothing at all for a cmdlet that writes; for one that reads it would look like an empty list, such as that nobody
+    is blocked. Keys with "@odata" in them describe others and are left out. Raises: Rejected, BrokenAnswer.
     """
     request, data = response.request, response.json()
-    if data is None:
+    reads = request.action.startswith("Get-")
+    if data is None and not reads:
         return [CmdletAnswer()], None
-    if not isinstance(data, Mapping):
+    if not isinstance(data, Mapping) or (reads and "value" not in data and not data.get("error")):
         raise BrokenAnswer("exchange", action=request.action, what="object")
     if data.get("error"):
         raise Rejected("exchange", code="error", detail="An error inside a good answer.", action=request.action)
@@ -544,8 +546,11 @@ class ExchangeClient:
     # the organisation
 
     async def outbound_policies(self) -> tuple[OutboundPolicy, ...]:
-        """The outbound spam policies; the default one is among them."""
-        return _each(OutboundPolicy, await self.invoke("Get-HostedOutboundSpamFilterPolicy"))
+        """The outbound spam policies. Raises: BrokenAnswer for none, since the default one is always among them."""
+        found = _each(OutboundPolicy, await self.invoke("Get-HostedOutboundSpamFilterPolicy"))
+        if not found:
+            raise BrokenAnswer("exchange", what="outbound policies")
+        return found
 
     async def set_auto_forwarding(self, policy: str, mode: str) -> CmdletAnswer:
         """
@@ -559,8 +564,15 @@ class ExchangeClient:
         )
 
     async def outbound_rules(self) -> tuple[OutboundRule, ...]:
-        """To whom the outbound spam policies apply. Source: Get-HostedOutboundSpamFilterRule, 2026-08-21."""
-        return _each(OutboundRule, await self.invoke("Get-HostedOutboundSpamFilterRule"))
+        """
+        To whom the outbound spam policies apply. Raises: BrokenAnswer for a rule that does not name its policy.
+
+        Source: Get-HostedOutboundSpamFilterRule, 2026-08-21.
+        """
+        found = _each(OutboundRule, await self.invoke("Get-HostedOutboundSpamFilterRule"))
+        if any(rule.policy is None for rule in found):
+            raise BrokenAnswer("exchange", what="HostedOutboundSpamFilterPolicy")
+        return found
 
     async def audit_config(self) -> bool | None:
         """Whether the unified audit log takes entries in; None when Exchange does not say."""

@@ -35,7 +35,11 @@ _LICENCE_WORDS = (
     "account is not provisioned",
     "request not applicable to target tenant",
 )
-_PERMISSION_WORDS = ("not present in the role definition", "service principal-less authentication failed")
+#: How Graph says that nobody ever gave the tenant the app that answers for the message trace, whatever ours may do.
+_NOT_SET_UP_WORDS = "service principal-less authentication failed"
+#: The code of PermissionMissing then, in place of Graph's, which is the one of a bad token.
+NOT_SET_UP = "not_set_up"
+_PERMISSION_WORDS = ("not present in the role definition", _NOT_SET_UP_WORDS)
 _MISSING_CODES = frozenset(
     {
         "errornonexistentmailbox",
@@ -93,7 +97,8 @@ def failure_of(refusal: Refusal, now: datetime) -> ServiceError:
     if says_licence(said.code, said.message):
         return LicenceMissing(refusal.service, code=said.code, **told)
     if _says_permission(refusal, said):
-        return PermissionMissing(refusal.service, permission=refusal.permission, code=said.code, **told)
+        code = NOT_SET_UP if _NOT_SET_UP_WORDS in said.everything else said.code
+        return PermissionMissing(refusal.service, permission=refusal.permission, code=code, **told)
     if refusal.service == "exchange":
         return _exchange_failure(refusal, said, told)
     if refusal.status in (404, 410) or said.code.casefold() in _MISSING_CODES:

@@ -26,6 +26,7 @@ from services.clients.graph_models import (
 )
 from services.clients.http import Request, Response
 from services.clients.reading import part, parts, plain, read, to_loose_text, to_text
+from services.errors import BrokenAnswer
 
 
 def build_risky_user(place: Place, oid: str) -> Request:
@@ -244,8 +245,15 @@ def build_message_traces(place: Place, sender: str, since: datetime, until: date
 
 
 def parse_message_trace(data: Object) -> MessageTrace:
-    """One row. Source: "List messageTraces", 2025-12."""
-    return read(MessageTrace, data, "graph")
+    """
+    One row. Everything is counted by its time, so a row without one would read as mail that was never sent.
+
+    Raises: BrokenAnswer. Source: "List messageTraces", 2025-12, and its metadata, 2026-08-20: the time is never null.
+    """
+    row = read(MessageTrace, data, "graph")
+    if row.received_at is None:
+        raise BrokenAnswer("graph", what="receivedDateTime")
+    return row
 
 
 def build_message_trace_events(place: Place, trace_id: str, recipient: str) -> Request:

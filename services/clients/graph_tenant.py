@@ -91,8 +91,15 @@ def build_organisation(place: Place) -> Request:
 
 
 def parse_is_synced(data: Object) -> bool:
-    """Whether accounts come from an on-premises directory; null means never. Source: "List organizations", 2025."""
-    return leaf(to_flag, data, "onPremisesSyncEnabled") is True
+    """
+    Whether accounts come from an on-premises directory; null means never, and no word at all means nothing.
+
+    Raises: BrokenAnswer. Source: "List organizations", 2025.
+    """
+    synced = leaf(to_flag, data, "onPremisesSyncEnabled")
+    if synced is None and data.get("onPremisesSyncEnabled", "") is not None:
+        raise BrokenAnswer("graph", what="onPremisesSyncEnabled")
+    return synced is True
 
 
 def build_domains(place: Place) -> Request:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from services.cases import Text, UnknownReason, say
+from services.clients.failures import NOT_SET_UP
 from services.errors import BotError, LicenceMissing, NotFound, PermissionMissing, Rejected, Throttled
+
+#: The app of Microsoft's that answers for the message trace, which each tenant has to add once. Source: "List
+#: messageTraces", 2025-12.
+TRACE_APP_ID = "8bd644d1-64a1-4d4b-ae52-2e0cbf64e373"
 
 _REASONS: tuple[tuple[type[BotError], UnknownReason], ...] = (
     (LicenceMissing, UnknownReason.LICENCE),
@@ -23,8 +28,7 @@ def why(error: BotError, licence: str | None = None) -> Text:
     if isinstance(error, LicenceMissing):
         return say("unreadable.licence_named", licence=licence) if licence else say("unreadable.licence")
     if isinstance(error, PermissionMissing):
-        permission = error.params.get("permission")
-        return say("unreadable.permission_named", permission=permission) if permission else say("unreadable.permission")
+        return _why_not_allowed(error)
     if isinstance(error, Throttled):
         return say("unreadable.throttled")
     if isinstance(error, NotFound):
@@ -33,3 +37,10 @@ def why(error: BotError, licence: str | None = None) -> Text:
     if isinstance(error, Rejected) and error.detail:
         return say("unreadable.rejected", detail=error.detail)
     return say("unreadable.fault")
+
+
+def _why_not_allowed(error: PermissionMissing) -> Text:
+    if error.params.get("code") == NOT_SET_UP:
+        return say("unreadable.trace_not_set_up", app_id=TRACE_APP_ID)
+    permission = error.params.get("permission")
+    return say("unreadable.permission_named", permission=permission) if permission else say("unreadable.permission")

@@ -24,8 +24,22 @@ FEWEST_ADMINS, MOST_ADMINS = 2, 4
 GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
 #: Apps that no policy may leave out: all of Office 365, and Exchange Online.
 _MAIL_APPS = frozenset({"office365", "00000002-0000-0ff1-ce00-000000000000"})
-#: Ways to sign in that are no second factor.
-_FIRST_FACTORS = frozenset({"password", "email"})
+#: Ways to sign in that are a second factor, and those that are none: a Temporary Access Pass ends within hours. Source:
+#: "authenticationMethod resource type", 2024.
+_SECOND_FACTORS = frozenset(
+    {
+        "external",
+        "fido2",
+        "hardwareOath",
+        "microsoftAuthenticator",
+        "passwordlessMicrosoftAuthenticator",
+        "phone",
+        "platformCredential",
+        "softwareOath",
+        "windowsHelloForBusiness",
+    }
+)
+_NO_SECOND_FACTORS = frozenset({"password", "email", "qrCodePin", "temporaryAccessPass"})
 #: How many names are told.
 _NAMED = 5
 
@@ -62,7 +76,10 @@ class SignInRules:
 
 def user_mfa(methods: Sequence[AuthMethod]) -> PreventionItem:
     """Whether a second factor is among the account's methods. Source: "List methods", 2024."""
-    return judged("user_mfa", any(method.kind not in _FIRST_FACTORS for method in methods))
+    kinds = {method.kind for method in methods}
+    if kinds & _SECOND_FACTORS:
+        return in_place("user_mfa")
+    return not_in_place("user_mfa") if kinds <= _NO_SECOND_FACTORS else unsaid("user_mfa")
 
 
 def user_roles(roles: Sequence[str]) -> PreventionItem:
@@ -156,11 +173,12 @@ def few_admins(holders: Sequence[str]) -> PreventionItem:
 
 def federated_accounts(is_synced: bool, domains: Sequence[Domain]) -> PreventionItem:
     """
-    In place when Entra alone keeps the passwords; how strong another directory is, only a person can tell.
+    In place when Entra alone keeps the passwords; how strong another directory is, only a person can tell. Every tenant
+    has a domain, so an empty list says nothing.
 
     Source: "Security roadmap", 2018-10-08; "domain resource type", 2025.
     """
-    if any(domain.authentication is None for domain in domains):
+    if not domains or any(domain.authentication is None for domain in domains):
         return unsaid("federated_accounts")
     federated = [d.name for d in domains if (d.authentication or "").casefold() != "managed"]
     if not is_synced and not federated:
@@ -209,14 +227,19 @@ def _blocks_legacy(policy: CaPolicy) -> bool:
 
 def _always(policy: CaPolicy) -> bool:
     """For every app that has mail, under every condition."""
-    apps, left_out = _folded(policy.include_applications), _folded(policy.exclude_applications)
     by_risk = policy.user_risk_levels or policy.sign_in_risk_levels
-    return "all" in apps and not left_out & _MAIL_APPS and not by_risk and not policy.narrowed_by
+    return _for_mail(policy) and not by_risk and not policy.narrowed_by
+
+
+def _for_mail(policy: CaPolicy) -> bool:
+    apps, left_out = _folded(policy.include_applications), _folded(policy.exclude_applications)
+    return "all" in apps and not left_out & _MAIL_APPS
 
 
 def _acts_on_risk(policy: CaPolicy) -> bool:
     acts = bool(policy.grant_controls) or policy.authentication_strength is not None
-    return acts and policy.for_everyone and bool(policy.user_risk_levels or policy.sign_in_risk_levels)
+    by_risk = bool(policy.user_risk_levels or policy.sign_in_risk_levels)
+    return acts and by_risk and policy.for_everyone and _for_mail(policy)
 
 
 def _concerns_somebody(policy: CaPolicy) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -64,9 +64,8 @@ class Database:
             sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     async def close(self) -> None:
-        """Close every connection, those too that a cancelled reader or writer is still giving back."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+        """Close every connection, after what is under way has ended."""
+        await self.settle()
         await self._engine.dispose()
 
     @asynccontextmanager
@@ -90,29 +89,31 @@ class Database:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that is given back even when whoever wanted it is cancelled, however often."""
-        opening = self._see_through(self._engine.connect().start())
-        try:
-            connection = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            self._see_through(_give_back(opening))
-            raise
-        try:
+        async with self._engine.connect() as connection:
             yield connection
-        finally:
-            await asyncio.shield(self._see_through(connection.close()))
 
-    def _see_through(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Work that `close` waits for, since a pool that is gone takes no connection back."""
+    async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """
+        Transactions that end, by commit or rollback, whatever becomes of whoever asked: who is cancelled does not wait
+        for the end, and `close` does.
+
+        A statement must not be cut off in its middle. On SQLite its connection would be closed with the statement still
+        alive, which keeps the connection's lock until the garbage collector comes by: nobody could write until then.
+        """
         task = asyncio.create_task(work)
         self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return task
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
 
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, since whoever asked may be gone
 
-async def _give_back(opening: asyncio.Task[AsyncConnection]) -> None:
-    with suppress(sa.exc.SQLAlchemyError):  # it could not be opened, and nobody is left who asked
-        await (await opening).close()
+    async def settle(self) -> None:
+        """Wait until no transaction is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
 
 def _is_sqlite(database_url: str) -> bool:

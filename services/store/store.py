@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.audit import GENESIS, AuditEntry, NewEntry, chained
-from services.cases import OPEN_STATES, STATES_AT_WORK, Case, CaseKind, CaseState, Value
+from services.cases import (
+    OPEN_STATES,
+    STATES_AT_WORK,
+    ApprovalPurpose,
+    ApprovalState,
+    Case,
+    CaseKind,
+    CaseState,
+    Value,
+)
 from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
 from services.errors import CaseNotFound, StaleVersion
 from services.ports import Clock
@@ -29,6 +39,20 @@ _PARTS = (
 _PART_FIELDS = frozenset(field for field, _, _ in _PARTS)
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _whole(method: Callable[Concatenate[Store, P], Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """The method, seen through to its end when whoever called it is cancelled."""
+
+    @functools.wraps(method)
+    async def run(self: Store, *arguments: P.args, **named: P.kwargs) -> T:
+        return await self._database.to_the_end(method(self, *arguments, **named))
+
+    return run
+
+
 class Store:
     """Every method is one transaction. Call `close` at the end."""
 
@@ -39,6 +63,11 @@ class Store:
     async def close(self) -> None:
         await self._database.close()
 
+    async def settle(self) -> None:
+        """Wait until no transaction is under way, those of cancelled callers included."""
+        await self._database.settle()
+
+    @_whole
     async def ping(self) -> None:
         """Raises when the database does not answer."""
         async with self._database.reading() as connection:
@@ -46,6 +75,7 @@ class Store:
 
     # --- cases ---
 
+    @_whole
     async def open_case(self, case: Case, entries: Sequence[NewEntry] = ()) -> Case:
         """A new case. Raises StaleVersion when its account has an open case already, or the id is taken."""
         try:
@@ -57,11 +87,13 @@ class Store:
             raise StaleVersion(case_id=case.case_id) from exc
         return case
 
+    @_whole
     async def case(self, case_id: str) -> Case:
         """The case. Raises CaseNotFound."""
         async with self._database.reading() as connection:
             return await self._load(connection, case_id)
 
+    @_whole
     async def change_case(self, case_id: str, change: Callable[[Case], Changed]) -> Case:
         """
         Read the case, change it, write it and its audit entries, with nobody in between.
@@ -83,6 +115,7 @@ class Store:
         except sa.exc.IntegrityError as exc:
             raise StaleVersion(case_id=case_id) from exc
 
+    @_whole
     async def open_case_of(self, tenant_id: str, subject_oid: str) -> Case | None:
         """The one case of this account, connector or tenant (`Case.about_id`) that is under way, if there is one."""
         query = sa.select(tables.cases.c.case_id).where(
@@ -90,6 +123,7 @@ class Store:
         )
         return await self._first_case(query)
 
+    @_whole
     async def last_case_of(self, tenant_id: str, subject_oid: str) -> Case | None:
         """The newest case of this account, open or closed."""
         query = (
@@ -100,6 +134,18 @@ class Store:
         )
         return await self._first_case(query)
 
+    @_whole
+    async def listed_case_of(self, tenant_id: str, about_id: str) -> Case | None:
+        """The newest case of this account that has prevention items, open or closed."""
+        has_items = sa.exists().where(tables.prevention.c.case_id == tables.cases.c.case_id)
+        return await self._first_case(
+            sa.select(tables.cases.c.case_id)
+            .where(tables.cases.c.tenant_id == tenant_id, tables.cases.c.subject_oid == about_id, has_items)
+            .order_by(tables.cases.c.opened_at.desc())
+            .limit(1)
+        )
+
+    @_whole
     async def followed_case_of(self, tenant_id: str, about_id: str) -> Case | None:
         """The newest case that is done and still followed, if there is one."""
         return await self._first_case(
@@ -113,6 +159,7 @@ class Store:
             .limit(1)
         )
 
+    @_whole
     async def cases_to_follow(self) -> list[str]:
         """Ids of the cases that something will come due for, with nobody at work on them."""
         table = tables.cases
@@ -122,6 +169,17 @@ class Store:
             query = sa.select(table.c.case_id).where(followed | to_remind).order_by(table.c.opened_at)
             return list((await connection.execute(query)).scalars())
 
+    @_whole
+    async def cases_asked(self, purposes: Collection[ApprovalPurpose]) -> list[str]:
+        """Ids of the cases with a question of these purposes that is open or was answered with yes."""
+        table = tables.approvals
+        purpose = table.c.document["purpose"].as_string()
+        asked = table.c.state.in_([ApprovalState.PENDING.value, ApprovalState.GRANTED.value])
+        query = sa.select(table.c.case_id).where(asked, purpose.in_([one.value for one in purposes])).distinct()
+        async with self._database.reading() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    @_whole
     async def case_of_claim(self, claim: str) -> tuple[Case, str]:
         """The case and prompt id that a button's claim belongs to. Raises CaseNotFound."""
         query = sa.select(tables.claims.c.case_id, tables.claims.c.prompt_id).where(tables.claims.c.claim == claim)
@@ -131,6 +189,7 @@ class Store:
                 raise CaseNotFound(claim="unknown")
             return await self._load(connection, row.case_id), row.prompt_id
 
+    @_whole
     async def cases(self, *, at_work: bool = False, limit: int = 20) -> list[Case]:
         """
         The newest cases first, with `at_work` only those under way. Joined ones are left out, since they are other
@@ -185,11 +244,13 @@ class Store:
 
     # --- audit ---
 
+    @_whole
     async def record(self, *entries: NewEntry) -> None:
         """Append to the audit trail what belongs to no change of a case."""
         async with self._database.writing() as connection:
             await self._append(connection, entries)
 
+    @_whole
     async def audit_entries(self, case_id: str | None = None) -> list[AuditEntry]:
         """All entries in order, or those of one case."""
         query = sa.select(tables.audit).order_by(tables.audit.c.seq)
@@ -198,6 +259,7 @@ class Store:
         async with self._database.reading() as connection:
             return [AuditEntry.model_validate(row._asdict()) for row in await connection.execute(query)]
 
+    @_whole
     async def audit_trail(self) -> tuple[list[AuditEntry], tuple[int, str] | None]:
         """
         All entries in order, and number and hash of the last one as kept apart from them (None while there is none), of
@@ -228,6 +290,7 @@ class Store:
 
     # --- conversations and posted cards ---
 
+    @_whole
     async def remember_conversation(self, conversation: Conversation) -> None:
         """Keep where an activity came from; what was known of the same conversation is replaced."""
         row = {
@@ -241,11 +304,13 @@ class Store:
         async with self._database.writing() as connection:
             await connection.execute(put(connection, tables.conversations, row))
 
+    @_whole
     async def conversation(self, conversation_id: str) -> Conversation | None:
         table = tables.conversations
         found = await self._conversations(sa.select(table).where(table.c.conversation_id == conversation_id))
         return found[0] if found else None
 
+    @_whole
     async def personal_conversations(self, user_oids: Collection[str]) -> list[Conversation]:
         """The active personal chats of these people, newest first."""
         table = tables.conversations
@@ -256,6 +321,7 @@ class Store:
         )
         return await self._conversations(query.order_by(table.c.seen_at.desc()))
 
+    @_whole
     async def newest_conversation(self) -> Conversation | None:
         """The conversation that spoke last: its connector address serves for ones that never spoke."""
         found = await self._conversations(
@@ -267,21 +333,25 @@ class Store:
         async with self._database.reading() as connection:
             return [Conversation.model_validate(row.document) for row in await connection.execute(query)]
 
+    @_whole
     async def save_copy(self, copy: CardCopy) -> None:
         """Write a posted card down, or what became of it."""
         row = {**_columns(tables.card_copies, copy), "document": copy.model_dump(mode="json")}
         async with self._database.writing() as connection:
             await connection.execute(put(connection, tables.card_copies, row))
 
+    @_whole
     async def copies_of(self, case_id: str) -> list[CardCopy]:
         """Every copy of the case's cards, gone ones included."""
         return await self._copies(tables.card_copies.c.case_id == case_id)
 
+    @_whole
     async def copy_at(self, conversation_id: str, activity_id: str) -> CardCopy | None:
         table = tables.card_copies
         found = await self._copies((table.c.conversation_id == conversation_id) & (table.c.activity_id == activity_id))
         return found[0] if found else None
 
+    @_whole
     async def cases_with_outdated_copies(self) -> list[str]:
         """Ids of the cases that have a live card that shows an older version than the case is at."""
         copies, cases = tables.card_copies, tables.cases
@@ -301,12 +371,14 @@ class Store:
 
     # --- what an admin chose in chat ---
 
+    @_whole
     async def choose(self, name: str, value: str, *entries: NewEntry) -> None:
         """Keep a choice, such as the conversation for approvals, with its audit entries."""
         async with self._database.writing() as connection:
             await connection.execute(put(connection, tables.choices, {"name": name, "value": value}))
             await self._append(connection, entries)
 
+    @_whole
     async def chosen(self, name: str) -> str | None:
         async with self._database.reading() as connection:
             return (

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from dbos import DBOS
 
-from services.approvals import DecideApproval
+from services.approvals import DecideApproval, decided, new_fix
 from services.audit import Tag
 from services.cases import (
     Action,
@@ -312,3 +312,64 @@ async def test_there_must_be_something_to_put_back(world: World) -> None:
 
     with pytest.raises(NothingToUndo):
         await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+
+
+async def test_an_answer_is_heard_by_a_program_of_another_version(
+    store: Store, clock: FakeClock, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Asked before an update, answered while nobody heard it: what was agreed to is done once by the new program.
+    """
+    async with built(store, clock, database_url, propose=plan) as world:
+        asked = await asked_to_undo(world)
+    (prompt,) = asked.pending(ApprovalPurpose.UNDO)
+    order = DecideApproval(prompt.claim, actor(MEGAN), True)
+    monkeypatch.setattr("services.changes.WORKFLOW_VERSION", "next")
+    monkeypatch.setattr("services.durable.WORKFLOW_VERSION", "next")
+
+    async with built(store, clock, database_url, propose=plan) as world:
+        await store.change_case(asked.case_id, lambda case: decided(case, prompt.prompt_id, order, clock.now()))
+        await world.changes.take_up()
+        await world.until(asked.case_id, lambda case: not case.actions_of(prompt.about)[0].can_be_undone)
+        await world.changes.take_up()
+
+        assert ["disable_rule:1"] == world.containment.undone
+
+
+async def test_a_question_from_before_an_update_still_expires(
+    store: Store, clock: FakeClock, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Nobody answers: it does not stay open for ever because the program that asked it is gone.
+    """
+    async with built(store, clock, database_url, propose=plan) as world:
+        asked = await asked_to_undo(world)
+    monkeypatch.setattr("services.changes.WORKFLOW_VERSION", "next")
+    monkeypatch.setattr("services.durable.WORKFLOW_VERSION", "next")
+    clock.advance(hours=25)
+
+    async with built(store, clock, database_url, propose=plan) as world:
+        await world.changes.take_up()
+
+        await world.until(asked.case_id, lambda case: ApprovalState.EXPIRED is case.approvals[-1].state)
+
+
+async def test_an_old_agreement_does_not_cover_what_was_asked_anew(world: World) -> None:
+    """
+    The same fix is asked for a second time and not agreed to yet: the first yes was for the first time.
+    """
+    case = await unblocked(world)
+    fix = Action(action_id="smtp_auth_off:1", kind=ActionKind.SMTP_AUTH_OFF, target={"upn": "jane", "was": False})
+    held = case.model_copy(update={"fixes": (fix,)})
+    wait = {"at": world.clock.now(), "wait": UNDO_TIMEOUT}
+    first, second = (new_fix(held, fix, actor(ALEX), **wait) for _ in range(2))
+    order = DecideApproval(first.claim, actor(MEGAN), True)
+    agreed, _ = decided(held.with_approval(first), first.prompt_id, order, world.clock.now())
+    await world.store.change_case(case.case_id, lambda _: (agreed.with_approval(second), []))
+
+    await world.changes.take_up()
+    await world.changes.start(case.case_id, first.prompt_id)
+    await world.until(case.case_id, lambda case: case.prompt(second.prompt_id).posted_at)
+    await asyncio.sleep(0.3)
+
+    assert "smtp_auth_off:1" not in world.containment.carried_out

@@ -123,6 +123,7 @@ class FakeAccount:
                 policy_id="r",
                 state="enabled",
                 include_users=("All",),
+                include_applications=("All",),
                 sign_in_risk_levels=("high",),
                 grant_controls=("mfa",),
             ),

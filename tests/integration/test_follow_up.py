@@ -85,6 +85,22 @@ async def test_the_case_closes_when_mail_flows_and_the_unguarded_day_is_over(tea
     assert "Mail flows again since" in said(await teams.card("alex", "Jane Doe: case closed"))
 
 
+async def test_the_case_is_shown_from_the_news(teams: Teams) -> None:
+    """In a message of its own: the on-call, who has no card of the case, sees it, and the alert stays."""
+    case_id = await unblocked(teams)
+    await later(teams, case_id, minutes=11)
+    await teams.send(JANE_UPN, recipients=150, subject="Payment overdue")
+    await later(teams, case_id, minutes=3)
+    alert = await teams.card("general", "Jane Doe is sending a lot of mail again")
+
+    await teams.click("megan", "refresh", activity_id=alert["activity_id"])
+
+    shown = await teams.card("general", "Step 2")
+    assert case_id in said(shown) and shown["activity_id"] != alert["activity_id"]
+    still = await teams.card("general", "Jane Doe is sending a lot of mail again")
+    assert alert["activity_id"] == still["activity_id"] and "Contain again" in said(still)
+
+
 async def test_a_burst_is_answered_from_the_alert(teams: Teams) -> None:
     """Alert in the channel, "Contain again" on it, and a new case that secures the account once more."""
     case_id = await unblocked(teams)

@@ -124,6 +124,18 @@ async def test_what_cannot_be_read_is_said_and_nothing_is_called_certain(teams: 
     assert "What the account has sent (message trace)." in said
 
 
+async def test_a_tenant_that_never_set_up_the_message_trace_is_told_how(teams: Teams):
+    """
+    A new tenant answers like one whose app lacks the permission; granting it would change nothing.
+    """
+    await teams.switch(licences={"message_trace": False})
+    said = await why(teams, "why ines", "No block found, but not everything could be read")
+
+    assert "The message trace was never set up in this tenant." in said
+    assert "New-MgServicePrincipal -AppId 8bd644d1-64a1-4d4b-ae52-2e0cbf64e373" in said
+    assert "lacks the permission" not in said
+
+
 # --- the tenant ---
 
 
@@ -182,6 +194,8 @@ async def test_several_accounts_and_nobody_are_said(teams: Teams):
     """
     assert "adele.vance@contoso.com" in await why(teams, "why adele", "Several accounts fit")
     assert "xyzzy" in await why(teams, "why xyzzy", "No account to explain")
+    codeless = await why(teams, "why your message could not be delivered", "your message could not")
+    assert "paste the part with its code as well" in codeless
 
 
 # --- who may ask ---

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from services.access import Access
 from services.access_passes import AccessPasses, IssueAccessPass
 from services.audit import Tag
-from services.cases import ActionState, ApprovalState, Case, CaseState
+from services.cases import ActionState, ApprovalPurpose, ApprovalState, Case, CaseState
 from services.clients.graph_models import AccessPass
 from services.errors import NotAllowed, PermissionMissing, Rejected, ServiceError, WrongState
 from services.store import Store, migrate
@@ -76,6 +76,20 @@ async def test_the_approver_of_the_case_gets_one(world: World) -> None:
     assert [Tag.ACCESS_PASS_ASKED, Tag.ACCESS_PASS_ISSUED] == await world.tags()
     assert all(PASS not in entry.details for entry in await world.store.audit_entries())
     assert PASS not in repr(issued)
+
+
+@pytest.mark.parametrize("purpose", [ApprovalPurpose.FIX, ApprovalPurpose.UNDO])
+async def test_agreeing_to_one_setting_is_no_claim_to_a_pass(world: World, purpose: ApprovalPurpose) -> None:
+    """
+    Olga agreed to a fix or an undo, not to what was done to the account.
+    """
+    case = await world.secured()
+    granted = {"prompt_id": "P2", "claim": "c2", "purpose": purpose, "decided_by": actor(OLGA)}
+    other = case.approvals[0].model_copy(update=granted)
+    await world.store.change_case(case.case_id, lambda case: (case.with_approval(other), []))
+
+    with pytest.raises(NotAllowed):
+        await world.passes.issue_access_pass(IssueAccessPass(actor(OLGA), case.case_id))
 
 
 @pytest.mark.parametrize("who", [OLGA, ALEX, JANE])

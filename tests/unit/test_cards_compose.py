@@ -129,6 +129,49 @@ def test_the_samples_show_every_state():
     assert {f"approval_prompt_{state.value}" for state in ApprovalState} <= SAMPLES.keys()
 
 
+@pytest.mark.parametrize(
+    ("purpose", "granted", "denied"),
+    [
+        (ApprovalPurpose.REMEDIATION, "Approved: unblock Jane Doe", "Denied: Jane Doe stays blocked"),
+        (
+            ApprovalPurpose.UNDO,
+            "Approved: put back what was changed for Jane Doe",
+            "Denied: nothing is put back for Jane Doe",
+        ),
+        (ApprovalPurpose.FIX, "Approved: change one setting for Jane Doe", "Denied: nothing is changed for Jane Doe"),
+    ],
+)
+def test_an_answered_question_says_what_was_asked(purpose, granted, denied):
+    """A yes to one setting, given long after the unblock, does not read as a yes to another unblock."""
+    yes = prompt_of(ApprovalState.GRANTED, CASES["unblocked"], purpose=purpose)
+    no = prompt_of(ApprovalState.DENIED, CASES["unblocked"], purpose=purpose)
+
+    assert (granted, denied) == (english(yes.headline), english(no.headline))
+
+
+def test_where_nothing_is_unblocked_the_question_does_not_say_unblock():
+    """Securing an account that no list holds is asked as just that, and answered as that."""
+    contained = CASES["contained"]
+
+    headlines = [prompt_of(state, contained).headline for state in (ApprovalState.PENDING, ApprovalState.GRANTED)]
+
+    assert "Secure Jane Doe? Approved: secure Jane Doe" == english(*headlines)
+
+
+@pytest.mark.parametrize(
+    ("state", "headline"),
+    [
+        (CaseState.CONTAINING, "Unblocking connector Scanner relay"),
+        (CaseState.CLOSED, "Unblocked: connector Scanner relay"),
+    ],
+)
+def test_a_connector_has_no_account_to_secure(state, headline):
+    """What is done and what was done is said of the connector, in the words for one."""
+    case = CASES["connector_closed"].model_copy(update={"state": state})
+
+    assert headline == english(compose.checklist(case).headline)
+
+
 # --- the checklist ---------------------------------------------------------------------------------------------------
 
 

@@ -203,6 +203,18 @@ async def test_a_list_that_cannot_be_read_either_way_stays_unread():
         await mail.blocked_sender("jane@contoso.com")
 
 
+@pytest.mark.parametrize("answer", [b"", b"{}", b"null"])
+def test_an_empty_body_is_no_empty_list(answer: bytes):
+    """
+    It would say that nobody is blocked, and prove an unblock; of a cmdlet that writes it is a usual answer.
+    """
+    reading, writing = (build_cmdlet("https://x", TENANT, name, {}) for name in ("Get-BlockedConnector", "Set-Mailbox"))
+
+    with pytest.raises(BrokenAnswer):
+        exchange.parse_cmdlet_page(answered(answer, reading))
+    assert exchange.parse_cmdlet_page(answered(answer, writing))[0][0].rows == ()
+
+
 def test_a_mailbox_that_says_nothing_about_forwarding_is_no_good_news():
     """
     Null is "none"; fields that are not there at all are not an answer.
@@ -383,6 +395,27 @@ async def test_limits_of_a_policy_are_numbers():
     (policy,) = await mail.outbound_policies()
 
     assert (10_000, "Automatic", None) == (policy.recipients_per_day, policy.auto_forwarding_mode, policy.action)
+
+
+@pytest.mark.parametrize("answer", [rows(), {"value": None}, None])
+async def test_no_outbound_policy_at_all_is_no_answer(answer: dict | None):
+    """
+    The default policy cannot be deleted, and without it nobody could say which limits there are.
+    """
+    mail, _ = client(answer)
+
+    with pytest.raises(BrokenAnswer):
+        await mail.outbound_policies()
+
+
+async def test_a_rule_that_names_no_policy_is_no_answer():
+    """
+    Left out, it would look as if the default policy were for everybody.
+    """
+    mail, _ = client(rows({"State": "Enabled", "From": ["jane@contoso.com"]}))
+
+    with pytest.raises(BrokenAnswer):
+        await mail.outbound_rules()
 
 
 # --- who else may use a mailbox, and what is set up in it ---

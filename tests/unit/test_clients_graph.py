@@ -590,3 +590,26 @@ def test_no_body_breaks_a_reader(data):
             parse(answered(json.dumps(data).encode()))
         except BotError as exc:
             assert isinstance(exc, BrokenAnswer)
+
+
+@pytest.mark.parametrize(
+    ("row", "synced"), [({"onPremisesSyncEnabled": None}, False), ({"onPremisesSyncEnabled": True}, True)]
+)
+async def test_an_organisation_that_was_never_synced_says_null(row: dict, synced: bool):
+    """
+    As Microsoft documents it.
+    """
+    tenant, _ = client({"value": [row]})
+
+    assert await tenant.is_synced() is synced
+
+
+@pytest.mark.parametrize("row", [{}, {"onPremisesSyncEnabled": "Unexpected"}, {"onPremisesSyncEnabled": 0}])
+async def test_an_organisation_that_does_not_say_whether_it_is_synced_is_no_answer(row: dict):
+    """
+    What is not said is never taken for "not synced", which would be good news.
+    """
+    tenant, _ = client({"value": [row]})
+
+    with pytest.raises(BrokenAnswer):
+        await tenant.is_synced()

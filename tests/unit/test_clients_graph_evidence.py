@@ -334,3 +334,14 @@ async def test_the_events_of_a_message_are_asked_for_one_recipient():
     asked = "/v1.0/admin/exchange/tracing/messageTraces/a%2Fb/getDetailsByRecipient"
     assert f"{asked}(recipientAddress=%27o%27%27brien%40fabrikam.example%27)" == path_of(script.requests[0].url)
     assert ("Fail", "traces") == (event.event, script.requests[0].lane)
+
+
+@pytest.mark.parametrize("received", [None, "soon", ""])
+async def test_a_row_of_the_trace_without_its_time_is_no_mail_that_was_never_sent(received: str | None):
+    """
+    Everything is counted by time, so such a row would be missing from every count; Microsoft says it is never null.
+    """
+    traces, _ = client({"value": [{"status": "delivered", "receivedDateTime": received}]})
+
+    with pytest.raises(BrokenAnswer):
+        await traces.message_traces("jane@contoso.com", since=SINCE, until=SINCE)

@@ -101,12 +101,15 @@ async def test_a_fault_of_ours_is_unknown_too():
         (MfaRegistration(user_oid=OID, is_mfa_registered=False), ("phone",), OPEN),
         (LicenceMissing("graph"), ("password", "phone"), OK),
         (NotFound("graph"), ("password", "email"), OPEN),
+        (LicenceMissing("graph"), ("password", "temporaryAccessPass"), OPEN),
+        (LicenceMissing("graph"), ("password", "somethingNew"), UNKNOWN),
         (MfaRegistration(user_oid=OID), ("fido2",), OK),
     ],
 )
 async def test_mfa_of_the_user_is_read_from_the_report_or_from_their_methods(registered, methods, state):
     """
-    Without the report a second factor among the methods counts; a password and an address are none.
+    Without the report a second factor among the methods counts. A password, an address and a pass for a few hours are
+    none, and of a method that is not known nobody can tell.
     """
     kinds = tuple(AuthMethod(method_id=kind, kind=kind) for kind in methods)
 

@@ -206,6 +206,7 @@ def test_sign_ins_show_that_legacy_authentication_gets_in():
         (policy("mfa", signInRiskLevels=["high", "medium"]), False, OK),
         (policy("mfa", "enabledForReportingButNotEnforced", signInRiskLevels=["high"]), False, OPEN),
         (policy("mfa", users={"includeUsers": ["one"]}, signInRiskLevels=["high"]), False, OPEN),
+        (policy("mfa", signInRiskLevels=["high"], applications={"includeApplications": ["one"]}), False, OPEN),
         (policy("mfa"), False, OPEN),
         (policy("mfa"), True, OK),
     ],
@@ -267,6 +268,7 @@ def test_a_few_of_the_administrators_without_mfa_are_named():
         (True, ("Federated",), (TODO, "federated")),
         (False, ("SomethingNew",), (TODO, "federated")),
         (False, (None,), (UNKNOWN, "unreadable.fault")),
+        (False, (), (UNKNOWN, "unreadable.fault")),
     ],
 )
 def test_another_directory_is_for_a_person_to_look_at(synced: bool, kinds: tuple, expected):

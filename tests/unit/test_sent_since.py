@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cases import CaseState, FollowUp
-from services.clients.graph_models import MessageTrace, TraceEvent
+from services.clients.graph_models import Domain, MessageTrace, TraceEvent
 from services.errors import PermissionMissing, ServiceError, Throttled
 from services.follow_up import new_follow_up
 from services.investigation.table import table
@@ -55,8 +55,8 @@ def look_at(*rows: MessageTrace, before: FollowUp | None = None, **more: Any) ->
 class Trace:
     """A message trace from memory; an error stands for one that cannot be read. Counts what it was asked."""
 
-    def __init__(self, rows: Sequence[MessageTrace] | ServiceError, events: Any = ()) -> None:
-        self.rows, self.events = rows, events
+    def __init__(self, rows: Sequence[MessageTrace] | ServiceError, events: Any = (), domains: Any = ()) -> None:
+        self.rows, self.events, self.known_domains = rows, events, domains
         self.asked: list[Any] = []
 
     async def message_traces(self, sender_address: str, **window: Any) -> Sequence[MessageTrace]:
@@ -66,6 +66,9 @@ class Trace:
     async def message_trace_events(self, trace_id: str, recipient: str) -> Sequence[TraceEvent]:
         self.asked.append((trace_id, recipient))
         return _answer(self.events)
+
+    async def domains(self) -> Sequence[Domain]:
+        return _answer(self.known_domains)
 
 
 def _answer(answer: Any) -> Any:
@@ -80,6 +83,21 @@ async def looked(trace: Trace, before: FollowUp | None = None, hours: float = 2)
 
 
 # --- mail flows ---
+
+
+@pytest.mark.parametrize(
+    ("domains", "flows"),
+    [
+        ((Domain(name="Fabrikam.example"), Domain(name="contoso.com")), False),
+        ((Domain(name="contoso.com"),), True),
+        (PermissionMissing("graph"), True),
+    ],
+)
+async def test_mail_to_another_domain_of_the_tenant_proves_nothing(domains: Any, flows: bool) -> None:
+    """A colleague there is no outsider; when the domains cannot be read, the account's own have to do."""
+    trace = Trace([row(40, to="bob@fabrikam.example")], domains=domains)
+
+    assert ((await looked(trace)).first_delivered_at is not None) is flows
 
 
 @pytest.mark.parametrize("status", ["delivered", "Delivered", " DELIVERED "])
