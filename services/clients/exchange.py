@@ -113,8 +113,8 @@ def parse_cmdlet_page(response: Response) -> tuple[list[CmdletAnswer], str | Non
     One page of a cmdlet's answer and the address of the next one (None on the last).
 
     Expects {"value": [{...}], "@adminapi.warnings": [str], "@odata.nextLink": str}. A null value is an answer too, and
-    so is nothing at all for a cmdlet that writes; for one that reads it would look like an empty list, such as that nobody
-    is blocked. Keys with "@odata" in them describe others and are left out. Raises: Rejected, BrokenAnswer.
+    so is nothing at all for a cmdlet that writes; for one that reads it would look like an empty list, such as that
+    nobody is blocked. Keys with "@odata" in them describe others and are left out. Raises: Rejected, BrokenAnswer.
     """
     request, data = response.request, response.json()
     reads = request.action.startswith("Get-")
