@@ -160,7 +160,11 @@ def _much_mail(case: Case) -> NoticeView:
         say("news.burst.hour", n=follow.burst_recipients, at=follow.burst_at),
         say("news.burst.total", n=follow.messages, **since),
     )
-    advice = (say("news.burst.unguarded", until=follow.unguarded_until), say("news.burst.choose"))
+    unguarded = say("news.burst.unguarded", until=follow.unguarded_until)
+    if case.again_in is not None:  # one press is enough; from here on the new case has the buttons
+        advice = (unguarded, say("news.burst.begun", case=case.again_in))
+        return _live(case, _Told(Tone.ATTENTION, "news.burst.headline", facts, advice, (_show(case),)))
+    advice = (unguarded, say("news.burst.choose"))
     buttons = (_button(case, "contain_again", "button.contain_again", "destructive"), _show(case))
     return _live(case, _Told(Tone.ATTENTION, "news.burst.headline", facts, advice, buttons))
 

@@ -631,6 +631,8 @@ class Case(Value):
     #: News of the case that were told already, by their ids.
     told: tuple[str, ...] = ()
     pictures: Pictures | None = None
+    #: The case that was begun to contain this account again, after a burst.
+    again_in: str | None = None
     #: Why it ended as it did, or what it waits for now.
     outcome: Text | None = None
     #: Set when this case turned out to be another one: the id of that one.

@@ -190,7 +190,9 @@ class Casework:
         if case.subject is None or case.is_at_work:
             raise WrongState(case_id=case.case_id, state=case.state.value)
         again = OpenCase(by=order.by, query=case.subject.upn, contain_only=True, because=_why_again(case))
-        return await self.open_case(again)
+        opened = await self.open_case(again)
+        await self._changed(case.case_id, lambda case: (case.model_copy(update={"again_in": opened.case_id}), []))
+        return opened
 
     async def begin(self, case_id: str) -> None:
         """Let the workflow of a stored case run. Safe to repeat."""

@@ -135,20 +135,18 @@ class FollowUps(Workflows):
             if case.state is not CaseState.UNBLOCKED or before is None:
                 return case, []
             own = {"tell_user_by": before.tell_user_by, "escalated_at": before.escalated_at}
-            now = seen.model_copy(update={**own, "user_told": before.user_told, "next_look_at": self._later(seen)})
+            now = seen.model_copy(update={**own, "user_told": before.user_told})
             return case.model_copy(update={"follow_up": now}), _entries(case.case_id, before, now)
 
         return await self.change(case.case_id, keep)
-
-    def _later(self, seen: FollowUp) -> datetime:
-        return max(seen.next_look_at, self.now() + timedelta(seconds=_SHORTEST_WAIT_S))
 
     def _escalated(self, case: Case) -> Changed:
         """Nothing was delivered for so long that somebody has to look."""
         follow = case.follow_up
         if case.kind is not CaseKind.ACCOUNT or case.state is not CaseState.UNBLOCKED or follow is None:
             return case, []
-        if follow.first_delivered_at or follow.escalated_at or self.now() < follow.escalate_at:
+        looked_since = follow.next_look_at > follow.escalate_at
+        if follow.first_delivered_at or follow.escalated_at or self.now() < follow.escalate_at or not looked_since:
             return case, []
         escalated = case.model_copy(update={"follow_up": follow.model_copy(update={"escalated_at": self.now()})})
         return escalated, [note(Tag.CASE_ESCALATED, case.case_id, None, refused=bool(follow.refused_at))]
