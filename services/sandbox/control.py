@@ -5,7 +5,7 @@ They ask for no token: the sandbox listens on loopback and holds no real data. D
 """
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -256,18 +256,19 @@ def shown_state(tenant: Tenant) -> Json:
 
 
 def _shown_person(person: Person) -> Json:
-    shown = {name: value for name, value in plain(person).items() if name != "mailbox"}
-    mailbox = person.mailbox
-    if mailbox is None:
-        return {**shown, "mailbox": None}
-    kept = {name: value for name, value in plain(mailbox).items() if name not in ("folders", "messages", "devices")}
-    return {**shown, "mailbox": kept}
+    mailbox = person.mailbox and _fields(person.mailbox, without=("folders", "messages", "devices"))
+    return {**_fields(person, without=("mailbox",)), "mailbox": mailbox}
+
+
+def _fields(holder: Any, *, without: Collection[str] = ()) -> Json:
+    names = [field.name for field in dataclasses.fields(holder) if field.name not in without]
+    return {name: plain(getattr(holder, name)) for name in names}
 
 
 def plain(value: Any) -> Any:
     """Dataclasses, times and collections as plain JSON values; times as UTC with `Z`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return _fields(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, Enum):
