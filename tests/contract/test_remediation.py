@@ -157,23 +157,25 @@ async def built(
         job.take_charge()
     durable.set_up(database_url, "test")
     durable.launch()
-    yield World(
-        store=store,
-        clock=clock,
-        directory=directory,
-        exchange=exchange,
-        investigation=investigation,
-        containment=containment,
-        notifier=notifier,
-        remediation=remediation,
-        changes=changes,
-        followers=followers,
-        trace=trace,
-        casework=casework,
-    )
-    for job in jobs:
-        await job.stop()
-    durable.shut_down()
+    try:
+        yield World(
+            store=store,
+            clock=clock,
+            directory=directory,
+            exchange=exchange,
+            investigation=investigation,
+            containment=containment,
+            notifier=notifier,
+            remediation=remediation,
+            changes=changes,
+            followers=followers,
+            trace=trace,
+            casework=casework,
+        )
+    finally:
+        for job in jobs:
+            await job.stop()
+        durable.shut_down()
 
 
 @pytest.fixture
