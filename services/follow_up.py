@@ -32,6 +32,7 @@ from services.cases import (
 )
 from services.durable import WORKFLOW_VERSION
 from services.ports import Audience, Clock, Delivery, News, NewsKind, Notifier
+from services.sent_since import last_of_day
 from services.store import Store
 from services.tracking import next_reminder, open_items, reminders
 from services.workflows import DEAD, Changed, Workflows
@@ -40,8 +41,6 @@ log = structlog.get_logger()
 
 #: The longest that a followed case goes without being looked at, should news get lost.
 LONGEST_WAIT_S = 6 * 3600.0
-#: By how much the message trace may lag behind.
-TRACE_LAG = timedelta(minutes=15)
 #: How soon people who could not be told are tried again.
 TRY_AGAIN_AFTER = timedelta(minutes=2)
 #: After a fault of ours, which must not end the watch.
@@ -119,13 +118,10 @@ class FollowUps(Workflows):
         return self._wait_s(case)
 
     def _is_to_be_read(self, case: Case) -> bool:
-        """When a look is due; and once more when the day is over, since the trace lags behind."""
         follow = case.follow_up
         if case.state is not CaseState.UNBLOCKED or case.kind is not CaseKind.ACCOUNT or follow is None:
             return False
-        last = follow.unguarded_until + TRACE_LAG
-        unseen = follow.looked_at is None or follow.looked_at < last
-        return follow.next_look_at <= self.now() or (self.now() >= last and unseen)
+        return follow.next_look_at <= self.now()
 
     async def _read_trace(self, case: Case) -> Case:
         seen = await self._trace.look(case)
@@ -153,10 +149,7 @@ class FollowUps(Workflows):
 
     async def _tell_people(self, case: Case, news: News) -> Case:
         """Told once. Who cannot be reached is told through the on-call's channel, except the user themselves."""
-        deliveries = list(await self._notifier.post_news(case.case_id, news))
-        if not _delivered(deliveries) and news.audience in (Audience.REQUESTER, Audience.OWNER):
-            instead = {"news_id": f"{news.news_id}:instead", "audience": Audience.ON_CALL}
-            deliveries += await self._notifier.post_news(case.case_id, news.model_copy(update=instead))
+        deliveries = await self._post(case, news)
         reached = _delivered(deliveries)
 
         def told(case: Case) -> Changed:
@@ -171,12 +164,17 @@ class FollowUps(Workflows):
 
         return await self.change(case.case_id, told)
 
+    async def _post(self, case: Case, news: News) -> list[Delivery]:
+        """Told to whom it is for; where a requester or an owner cannot be reached, to the on-call instead."""
+        deliveries = list(await self._notifier.post_news(case.case_id, news))
+        if not _delivered(deliveries) and news.audience in (Audience.REQUESTER, Audience.OWNER):
+            instead = {"news_id": f"{news.news_id}:instead", "audience": Audience.ON_CALL}
+            deliveries += await self._notifier.post_news(case.case_id, news.model_copy(update=instead))
+        return deliveries
+
     async def _remind(self, case: Case) -> Case:
         for news in reminders(case, self.now()):
-            deliveries = list(await self._notifier.post_news(case.case_id, news))
-            if not _delivered(deliveries):
-                instead = {"news_id": f"{news.news_id}:instead", "audience": Audience.ON_CALL}
-                deliveries += await self._notifier.post_news(case.case_id, news.model_copy(update=instead))
+            deliveries = await self._post(case, news)
             await self._store.record(
                 note(Tag.PREVENTION_REMINDED, case.case_id, None, person=news.person, delivered=_delivered(deliveries))
             )
@@ -192,8 +190,8 @@ class FollowUps(Workflows):
 
     def _closed(self, case: Case) -> Changed:
         """
-        Followed to its end: mail flows and the unguarded day is over without a burst, or a week is. A burst stays open
-        to be answered: it may be seen at the very last look of the day.
+        Followed to its end: mail flows, people know it, and the unguarded day is over without a burst; or a week is. A
+        burst stays open to be answered: it may be seen at the very last look of the day.
         """
         follow = case.follow_up
         if case.state is not CaseState.UNBLOCKED or follow is None:
@@ -201,22 +199,16 @@ class FollowUps(Workflows):
         if case.kind is CaseKind.CONNECTOR:
             return close(case, self.now(), say("outcome.connector_unblocked"))
         is_over = self.now() >= follow.unblocked_at + WATCHED_FOR
-        if follow.first_delivered_at and (is_over or (self._day_is_over(follow) and not follow.burst_at)):
+        is_told = is_over or not due_news(case)
+        if follow.first_delivered_at and (is_over or (_day_is_over(follow) and not follow.burst_at)) and is_told:
             return close(case, self.now(), say("outcome.closed_flowing", at=follow.first_delivered_at))
         return close(case, self.now(), _never_flowed(follow)) if is_over else (case, [])
-
-    def _day_is_over(self, follow: FollowUp) -> bool:
-        """Whether the day on which Microsoft does not guard the account is over, and was looked at to its end."""
-        last = follow.unguarded_until + TRACE_LAG
-        return follow.looked_at is not None and follow.looked_at >= last
 
     def _wait_s(self, case: Case) -> float:
         follow = case.follow_up
         due = [case.remind_at] if case.remind_at else []
         if case.state is CaseState.UNBLOCKED and follow is not None:
             due += [follow.next_look_at, follow.unblocked_at + WATCHED_FOR]
-            if not self._day_is_over(follow):
-                due.append(follow.unguarded_until + TRACE_LAG)
             if follow.first_delivered_at is None and follow.escalated_at is None:
                 due.append(follow.escalate_at)
         if due_news(case):
@@ -288,6 +280,11 @@ def close(case: Case, at: datetime, outcome: Text) -> Changed:
     still_open = [item.item_id for item in open_items(case)]
     entry = note(Tag.CASE_CLOSED, case.case_id, None, why=outcome.key, open_items=still_open)
     return case.moved(CaseState.CLOSED, at, outcome=outcome), [entry]
+
+
+def _day_is_over(follow: FollowUp) -> bool:
+    """Whether the day on which Microsoft does not guard the account is over, and was looked at to its end."""
+    return follow.looked_at is not None and follow.looked_at >= last_of_day(follow)
 
 
 def _never_flowed(follow: FollowUp) -> Text:

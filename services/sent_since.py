@@ -37,6 +37,9 @@ ASKED_ABOUT = 3
 _OFTEN, _GUARDING = timedelta(minutes=2), timedelta(minutes=10)
 _WAITING, _SELDOM = timedelta(minutes=30), timedelta(hours=6)
 
+#: By how much the trace may lag behind.
+TRACE_LAG = timedelta(minutes=15)
+
 _BY_ANOTHER_SERVER = re.compile(r'"IsSmtpResponseFromExternalServer"[^>]*"True"', re.IGNORECASE)
 
 
@@ -139,17 +142,29 @@ def seen(
 
 def next_look(follow: FollowUp, now: datetime) -> datetime:
     """
-    When to look again: every 2 minutes in the first hour, every 10 until the next midnight UTC, every 30 while the
-    first message may still take, then every 6 hours to the end of a week. The last look of a day is at its end.
+    When to look again: every 2 minutes in the first hour, every 10 until the trace shows all of the unguarded day,
+    every 30 while the first message may still take or that day was not seen to its end, then every 6 hours to the end
+    of a week. There is a look at the end of each of these times.
     """
+    shown = last_of_day(follow)
+    ends = [follow.unguarded_until, shown, follow.unblocked_at + WATCHED_FOR]
+    if follow.first_delivered_at is None:
+        ends.append(follow.escalate_at)
+    return min([now + _step(follow, now, shown), *(end for end in ends if end > now)])
+
+
+def last_of_day(follow: FollowUp) -> datetime:
+    """From when on the trace shows all of the day on which Microsoft does not guard the account."""
+    return follow.unguarded_until + TRACE_LAG
+
+
+def _step(follow: FollowUp, now: datetime, shown: datetime) -> timedelta:
     if now < follow.unblocked_at + USUAL_DELAY:
-        return now + _OFTEN
-    if now < follow.unguarded_until:
-        return min(now + _GUARDING, follow.unguarded_until)
-    if follow.first_delivered_at is None and now < follow.escalate_at:
-        return min(now + _WAITING, follow.escalate_at)
-    end = follow.unblocked_at + WATCHED_FOR
-    return min(now + _SELDOM, end) if now < end else now + _SELDOM
+        return _OFTEN
+    if now < shown:
+        return _GUARDING
+    is_awaited = follow.first_delivered_at is None and now < follow.escalate_at
+    return _WAITING if is_awaited or follow.looked_at is None or follow.looked_at < shown else _SELDOM
 
 
 def to_ask_about(follow: FollowUp, rows: Sequence[MessageTrace]) -> dict[str, MessageTrace]:

@@ -170,6 +170,45 @@ async def test_an_alert_that_reached_nobody_is_tried_again(world: World) -> None
     assert [(NewsKind.BURST, ON_CALL), (NewsKind.BURST, REQUESTER)] == world.notifier.told()
 
 
+async def test_a_trace_that_cannot_be_read_after_midnight_is_asked_again_and_nothing_is_concluded(world: World) -> None:
+    """
+    Looked at when a look is due and not before, and open until the day was seen to its end.
+    """
+    case = await unblocked(world)
+    world.trace.shows = {"first_delivered_at": world.clock.now()}
+    await later(world, case, minutes=10)
+    world.trace.unread = say("unreadable.throttled")
+    await later(world, case, hours=22)
+    looks = world.trace.looks
+
+    for _ in range(3):
+        await world.followers.tell(case.case_id)
+    open_still = await later(world, case, minutes=29)
+    assert (CaseState.UNBLOCKED, looks) == (open_still.state, world.trace.looks)
+
+    world.trace.unread = None
+    await later(world, case, minutes=1)
+    await world.case_in(case.case_id, CaseState.CLOSED)
+
+
+async def test_what_the_last_look_shows_is_told_before_the_case_is_closed(world: World) -> None:
+    """
+    Nobody could be reached at that moment: the case stays open until somebody was told.
+    """
+    case = await unblocked(world)
+    world.notifier.out_of_reach = {REQUESTER, ON_CALL}
+    world.trace.shows = {"first_delivered_at": world.clock.now()}
+    await later(world, case, hours=22)
+    await world.until(case.case_id, lambda case: "mail_flows:unreached" in case.told)
+    assert CaseState.UNBLOCKED is (await world.store.case(case.case_id)).state
+
+    world.notifier.out_of_reach = set()
+    await later(world, case, minutes=2)
+
+    await world.case_in(case.case_id, CaseState.CLOSED)
+    assert [(NewsKind.MAIL_FLOWS, REQUESTER)] == world.notifier.told()
+
+
 async def test_a_request_for_a_followed_account_joins_while_nothing_blocks_it(world: World) -> None:
     """
     The list shows no entry any more: the running watch is the answer.
@@ -276,7 +315,7 @@ async def test_a_case_goes_through_24_hours_with_restarts_in_between(
             told += world.notifier.told()
     assert [NewsKind.NOTHING_DELIVERED] * 2 == [kind for kind, _ in told]
 
-    clock.advance(hours=2)
+    clock.advance(hours=6)
     async with running(store, clock, database_url, {"first_delivered_at": clock.now()}) as world:
         closed = await world.case_in(case_id, CaseState.CLOSED)
         assert [(NewsKind.MAIL_FLOWS, REQUESTER)] == world.notifier.told()

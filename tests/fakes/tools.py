@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from datetime import timedelta
 from typing import Any
 
 from services.cases import (
@@ -23,6 +22,7 @@ from services.cases import (
     PreventionState,
     SignalState,
     Subject,
+    Text,
     Verdict,
     VerdictLabel,
     say,
@@ -30,6 +30,7 @@ from services.cases import (
 from services.clients.exchange_models import BlockedConnector, BlockedSender, Mailbox
 from services.errors import ServiceError
 from services.ports import Audience, Delivery, News, NewsKind
+from services.sent_since import next_look
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import JANE
@@ -172,19 +173,21 @@ class RecordingNotifier:
 
 
 class FakeTrace:
-    """What is seen of the mail since the unblock: what the test says. Looks are ten minutes apart."""
+    """What is seen of the mail since the unblock: what the test says, or why it cannot be read."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.looks = 0
         self.shows: dict[str, Any] = {}
+        self.unread: Text | None = None
 
     async def look(self, case: Case) -> FollowUp:
         self.looks += 1
         assert case.follow_up is not None
         now = self._clock.now()
-        seen = {"looked_at": now, "next_look_at": now + timedelta(minutes=10), **self.shows}
-        return case.follow_up.model_copy(update=seen)
+        news = {"unread": self.unread} if self.unread else {"looked_at": now, "unread": None, **self.shows}
+        seen = case.follow_up.model_copy(update=news)
+        return seen.model_copy(update={"next_look_at": next_look(seen, now)})
 
 
 class FakeDiagnoses:

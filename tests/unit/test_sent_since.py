@@ -248,19 +248,29 @@ def test_a_greater_burst_takes_the_place_of_the_first():
         (0.9, False, 2),
         (1, False, 10),
         (20.9, True, 6),  # the last look of the day is at its end
-        (21, False, 30),
+        (21, True, 10),  # the trace may lag by a quarter of an hour
+        (21.2, True, 3),
+        (21.25, False, 30),
         (23.9, False, 6),
         (24, False, 360),
-        (21, True, 360),
+        (21.25, True, 360),
         (24 * 7 - 1, False, 60),
     ],
 )
 def test_the_next_look_comes_soon_at_first_and_seldom_at_last(hours, delivered, minutes):
     """The day of this unblock ends after 21 hours."""
     now = NOW + timedelta(hours=hours)
-    known = follow(first_delivered_at=NOW if delivered else None)
+    known = follow(first_delivered_at=NOW if delivered else None, looked_at=now)
 
     assert timedelta(minutes=minutes) == next_look(known, now) - now
+
+
+def test_a_day_that_was_not_seen_to_its_end_is_looked_at_every_half_hour():
+    """Mail flows, but the trace could not be read since before midnight."""
+    known = follow(first_delivered_at=NOW, looked_at=NOW + timedelta(hours=20))
+    now = NOW + timedelta(hours=30)
+
+    assert timedelta(minutes=30) == next_look(known, now) - now
 
 
 @given(st.floats(min_value=0, max_value=24 * 8), st.booleans(), st.floats(min_value=0, max_value=24))
