@@ -13,40 +13,40 @@ from services.store.engine import sync_url
 from services.store.schema import VERSION_TABLE, SchemaState, schema_state
 
 
-def claim_revision(database_url: str, revision: str) -> None:
+def claim_revision(empty_database_url: str, revision: str) -> None:
     """Make the database say that it is of this revision."""
-    engine = sa.create_engine(sync_url(database_url))
+    engine = sa.create_engine(sync_url(empty_database_url))
     with engine.begin() as connection:
         connection.execute(sa.text(f"UPDATE {VERSION_TABLE} SET version_num = :revision"), {"revision": revision})
     engine.dispose()
 
 
-def test_an_empty_database_has_no_schema(database_url: str) -> None:
+def test_an_empty_database_has_no_schema(empty_database_url: str) -> None:
     """
     Before the first start there is nothing of ours, and looking does not change that.
     """
-    assert SchemaState.ABSENT is schema_state(database_url)
-    assert SchemaState.ABSENT is schema_state(database_url)
+    assert SchemaState.ABSENT is schema_state(empty_database_url)
+    assert SchemaState.ABSENT is schema_state(empty_database_url)
 
 
-def test_a_migrated_database_is_current(database_url: str) -> None:
+def test_a_migrated_database_is_current(empty_database_url: str) -> None:
     """
     What `migrate` leaves is what this program wants.
     """
-    migrate(database_url)
+    migrate(empty_database_url)
 
-    assert SchemaState.CURRENT is schema_state(database_url)
+    assert SchemaState.CURRENT is schema_state(empty_database_url)
 
 
-def test_an_unknown_revision_is_foreign(database_url: str) -> None:
+def test_an_unknown_revision_is_foreign(empty_database_url: str) -> None:
     """
     A database that a newer program has changed is not taken for ours.
     """
-    migrate(database_url)
+    migrate(empty_database_url)
 
-    claim_revision(database_url, "9999")
+    claim_revision(empty_database_url, "9999")
 
-    assert SchemaState.FOREIGN is schema_state(database_url)
+    assert SchemaState.FOREIGN is schema_state(empty_database_url)
 
 
 def test_a_server_that_does_not_answer_is_named() -> None:
@@ -60,20 +60,20 @@ def test_a_server_that_does_not_answer_is_named() -> None:
     assert "hush" not in str(error.value)
 
 
-def test_cases_that_ended_as_unblocked_are_closed_by_the_update(database_url: str) -> None:
+def test_cases_that_ended_as_unblocked_are_closed_by_the_update(empty_database_url: str) -> None:
     """
     An earlier version ended a case with its unblock; nobody follows it now, and no message is sent about it.
     """
-    migrate(database_url)
-    claim_revision(database_url, "0001")
-    engine = sa.create_engine(sync_url(database_url))
+    migrate(empty_database_url)
+    claim_revision(empty_database_url, "0001")
+    engine = sa.create_engine(sync_url(empty_database_url))
     moment = datetime(2026, 11, 24, tzinfo=UTC)
     row = {"case_id": "C1", "tenant_id": "t", "state": "unblocked", "requester_oid": "r", "opened_at": moment}
     row |= {"changed_at": moment, "version": 1, "document": {"case_id": "C1", "state": "unblocked", "query": "jane"}}
     with engine.begin() as connection:
         connection.execute(tables.cases.insert().values(**row))
 
-    migrate(database_url)
+    migrate(empty_database_url)
 
     with engine.connect() as connection:
         (after,) = connection.execute(sa.select(tables.cases.c.state, tables.cases.c.document)).all()

@@ -253,16 +253,16 @@ async def test_what_an_admin_chose_is_kept(store: Store) -> None:
     assert 1 == len(await store.audit_entries())
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_program(database_url: str) -> None:
+def test_the_migrations_make_exactly_the_tables_of_the_program(empty_database_url: str) -> None:
     """
     A column that is added to the tables without a migration is found here.
     """
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
 
-    migrate(database_url)
-    migrate(database_url)  # repeating does nothing
-    engine = sa.create_engine(sync_url(database_url))
+    migrate(empty_database_url)
+    migrate(empty_database_url)  # repeating does nothing
+    engine = sa.create_engine(sync_url(empty_database_url))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "unblock_schema"})
         difference = compare_metadata(context, tables.metadata)
@@ -294,7 +294,6 @@ async def test_callers_cancelled_at_any_point_leave_no_connection_and_no_lock(
     """
     Whatever was begun ends, so the next writer need not wait; an open connection that is forgotten would warn.
     """
-    migrate(database_url)
     for turns in range(0, 1_500, 30):
         store = Store(database_url, clock)
         caller = asyncio.create_task(store.record(note(Tag.CLICK_REFUSED, None, actor(MEGAN))))

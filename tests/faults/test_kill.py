@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from services.sandbox.teams import start_teams
-from tests.conftest import FreshPostgres
+from tests.databases import FreshPostgres
 from tests.integration.world import PATIENCE_S, Teams, free_port, words
 
 ROOT = Path(__file__).parents[2]

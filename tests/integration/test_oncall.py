@@ -23,7 +23,8 @@ from services.sandbox.on_call import OPSGENIE_SCHEDULE, PAGERDUTY_SCHEDULE, Opsg
 from services.sandbox.pagers import OPSGENIE_KEY, PAGERDUTY_KEY
 from services.sandbox.seed import ALEX, GRACE, INES, MAIL_RESPONDERS, MEGAN, ON_CALL_TEAM, SAM
 from services.sandbox.state import GRAPH
-from services.store import Store, migrate
+from services.store import Store
+from tests.databases import prepared_sqlite
 from tests.fakes.sandboxed import Bench, open_bench
 
 NOBODY = "deadbeef-0000-4000-8000-000000000000"
@@ -86,8 +87,7 @@ async def pagers(keys: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[P
 
 @pytest.fixture
 async def store(tmp_path: Path, pagers: Pagers) -> AsyncIterator[Store]:
-    url = f"sqlite:///{tmp_path}/unblock.db"
-    migrate(url)
+    url = prepared_sqlite(tmp_path / "unblock.db")
     store = Store(url, pagers.bench.clock)
     yield store
     await store.close()

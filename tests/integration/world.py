@@ -18,6 +18,7 @@ import aiohttp
 from app import running
 from services.sandbox.teams import TeamsSandbox, start_teams
 from services.settings import Settings, load_settings
+from tests.databases import prepared_sqlite
 
 #: Long enough for a slow machine, short enough to fail a test that would hang.
 PATIENCE_S = 60.0
@@ -137,6 +138,9 @@ async def world(folder: Path, database_url: str, *, one_clock: bool = False, **m
         closing.push_async_callback(sandbox.close)
         session = await closing.enter_async_context(aiohttp.ClientSession())
         clock = sandbox.sandbox.tenant.clock if one_clock else None
+        database = Path(database_url.removeprefix("sqlite:///"))
+        if database_url.startswith("sqlite") and not database.exists():
+            prepared_sqlite(database)
         settings = settings_for(sandbox, folder, database_url, port, **more)
         await closing.enter_async_context(running(settings, clock))
         await sandbox.relay.announce_when_up()

@@ -13,7 +13,8 @@ from services.audit import Tag
 from services.cases import ActionState, ApprovalPurpose, ApprovalState, Case, CaseState
 from services.clients.graph_models import AccessPass
 from services.errors import NotAllowed, PermissionMissing, Rejected, ServiceError, WrongState
-from services.store import Store, migrate
+from services.store import Store
+from tests.databases import prepared_sqlite
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, TENANT, FakeDirectory, actor
@@ -57,8 +58,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path):
-    url = f"sqlite:///{tmp_path}/unblock.db"
-    migrate(url)
+    url = prepared_sqlite(tmp_path / "unblock.db")
     store = Store(url, FakeClock())
     yield World(store)
     await store.close()

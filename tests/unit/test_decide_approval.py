@@ -12,7 +12,8 @@ from services.approvals import Approvals, DecideApproval, decided, settled_witho
 from services.audit import Tag
 from services.cases import Action, ActionKind, ActionState, ApprovalState, Case, CaseState, Verdict, VerdictLabel
 from services.errors import AlreadyDecided, BadInput, NotAllowed, PromptOutdated
-from services.store import Store, migrate
+from services.store import Store
+from tests.databases import prepared_sqlite
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, SAM, TENANT, FakeDirectory, actor
@@ -189,9 +190,7 @@ async def test_of_many_clicks_at_once_one_decides(store: Store, approvals: Appro
 @pytest.fixture
 def database_url(tmp_path) -> str:
     """Concurrency on PostgreSQL is the contract tests' business; here one database will do."""
-    url = f"sqlite:///{tmp_path}/unblock.db"
-    migrate(url)
-    return url
+    return prepared_sqlite(tmp_path / "unblock.db")
 
 
 def test_only_a_proven_containment_counts() -> None:
