@@ -430,9 +430,10 @@ def _action_lines(actions: Iterable[Action], case: Case) -> tuple[Line, ...]:
 
 
 def _action_line(action: Action, case: Case) -> Line:
-    """How far it is; once it is being taken back, how far that is."""
+    """How far it is; once it is being taken back, how far that is. What the top of the card says is not said twice."""
     if action.undo_state is None:
-        return Line(mark=_action_mark(action, case), label=_action_label(action), said=action.outcome)
+        said = None if action.outcome == case.outcome else action.outcome
+        return Line(mark=_action_mark(action, case), label=_action_label(action), said=said)
     mark = Mark("↶", say(f"undo_state.{action.undo_state.value}"), faces.action_mark(action.undo_state).colour)
     return Line(mark=mark, label=_action_label(action), said=action.undo_outcome)
 

@@ -69,7 +69,7 @@ def test_what_is_in_place_is_one_line_and_a_tick_names_who():
 def test_the_organisations_items_have_no_box_and_no_owner_on_an_accounts_list():
     """They are tracked on a list of their own."""
     view = prevention.board(CASES["account"])
-    told, boxes = " ".join(lines(view, "organisation")), {choice.value for choice in view.form.choices.choices}
+    told, boxes = " ".join(lines(view, "organization")), {choice.value for choice in view.form.choices.choices}
 
     assert "Alex Wilber" not in told
     assert not [item_id for item_id in boxes if CATALOGUE[item_id].scope is Scope.TENANT]
