@@ -39,6 +39,8 @@ from services.store import Store
 
 #: How long the question whether to change a setting stays open.
 FIX_TIMEOUT = timedelta(hours=24)
+#: Further ahead a date is a slip of the pen, or a way never to be reminded.
+LATEST_DUE = timedelta(days=2 * 365)
 #: Reminders go out on Mondays at this hour, UTC.
 REMINDER_HOUR = 7
 #: Who stands as requester of the tenant's own case: nobody asked for it, and so everybody else may approve in it.
@@ -237,7 +239,7 @@ class Tracking:
         case = await self._readers.case_for(order.by, order.case_id)
         if not order.item_ids:
             raise BadInput(what="item")
-        if order.due_at is not None and order.due_at < self._clock.now():
+        if order.due_at is not None and not timedelta(0) <= order.due_at - self._clock.now() <= LATEST_DUE:
             raise BadDate
         owner = order.owner or order.by
         await self._check_owner(owner, order.by, case)

@@ -288,8 +288,8 @@ async def test_an_overdue_item_gets_new_time_with_its_new_owner(desk: Desk) -> N
     assert of(case, "user_mfa").due_at > desk.clock.now()
 
 
-@pytest.mark.parametrize("text", ["24.12.2026", "tomorrow", "2026-13-01", "2020-01-01"])
-async def test_a_day_that_is_none_or_is_over_is_refused(desk: Desk, text: str) -> None:
+@pytest.mark.parametrize("text", ["24.12.2026", "tomorrow", "2026-13-01", "2020-01-01", "2062-01-15"])
+async def test_a_day_that_is_none_or_over_or_far_off_is_refused(desk: Desk, text: str) -> None:
     """
     Nothing is assigned then.
     """
