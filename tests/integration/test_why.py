@@ -102,6 +102,36 @@ async def test_forwarding_that_the_policy_may_forbid(teams: Teams):
     assert "An admin can allow it in the outbound spam policy" in bounced and "AS(7555)" in bounced
 
 
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("maud", "Probably too many recipients"),
+        ("hugo", "Perhaps blocked until tomorrow"),
+        ("fiona", "Mail is forwarded outside, which may not be allowed"),
+    ],
+)
+async def test_to_unblock_who_is_not_restricted_says_what_else_it_can_be(teams: Teams, name: str, cause: str):
+    """
+    Never a silent success: the case ends with the cause, and nothing was changed.
+    """
+    await teams.say("alex", f"unblock {name}")
+
+    assert "Nothing to unblock for" in words((await teams.card("alex", cause))["card"])
+    assert [] == await done(teams)
+
+
+async def test_a_connector_is_unblocked_by_typing_its_name(teams: Teams):
+    """
+    With its own approval; what it is called is enough.
+    """
+    await teams.say("alex", "unblock connector Scanner relay")
+    await teams.card("approvals", "Scanner relay")
+    await teams.click("megan", "approve", conversation="approvals")
+
+    await teams.card("alex", lambda said: "Scanner relay" in said and "unblocked" in said.casefold())
+    assert ["connector unblock requested", "connector unblocked"] == await done(teams)
+
+
 async def test_no_block_and_a_code_that_is_none(teams: Teams):
     """
     Ines is on no list; an address that does not exist is no block either.
