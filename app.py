@@ -148,7 +148,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             job.take_charge()
         durable.set_up(database_url, settings.replica_id)
         closing.callback(durable.shut_down)
-        for job in jobs.all:
+        for job in reversed(jobs.all):  # the first stops first, since it begins the others
             closing.push_async_callback(job.stop)
         durable.launch()
         closing.push_async_callback(presenter.close)

@@ -69,12 +69,15 @@ class Presenter:
         self._sleep = sleep
         self._marked: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._is_closed = False
 
     async def start(self) -> None:
         """Bring every card up to date, and keep doing so."""
         self._tasks["sweep"] = asyncio.create_task(self._sweep_for_ever())
 
     async def close(self) -> None:
+        """No edit any more. What moves after this is seen by the sweep of the next start."""
+        self._is_closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -88,6 +91,8 @@ class Presenter:
     # --- the port ---
 
     async def case_changed(self, case_id: str) -> None:
+        if self._is_closed:
+            return
         self._marked.add(case_id)
         if case_id not in self._tasks:
             self._tasks[case_id] = asyncio.create_task(self._follow(case_id))

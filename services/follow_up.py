@@ -82,8 +82,8 @@ class FollowUps(Workflows):
     # --- starting and telling ---
 
     def take_charge(self) -> None:
-        """Be the one that this process's workflows run on. To be called before DBOS is launched and recovers any."""
         global _in_charge
+        super().take_charge()
         _in_charge = self
 
     async def begin(self, case_id: str) -> None:

@@ -263,8 +263,8 @@ class Remediation(Asking):
     # --- starting, telling, waiting ----------------------------------------------------------------------------------
 
     def take_charge(self) -> None:
-        """Be the one that this process's workflows run on. To be called before DBOS is launched and recovers any."""
         global _in_charge
+        super().take_charge()
         _in_charge = self
 
     async def start(self, case_id: str) -> None:

@@ -54,9 +54,19 @@ class Workflows:
         self._notifier = notifier
         self._clock = clock
         self._running: set[asyncio.Task[Any]] = set()
+        self._is_stopped = False
+
+    def take_charge(self) -> None:
+        """Be the one that this process's workflows run on. To be called before DBOS is launched and recovers any."""
+        self._is_stopped = False
 
     async def run(self, workflow: Callable[..., Awaitable[Any]], *arguments: str) -> Any:
-        """A workflow of ours, so that `stop` can end it."""
+        """
+        A workflow of ours, so that `stop` can end it. One that another job begins while the program ends is let go of
+        at once: it would go on after everything that it works with was closed.
+        """
+        if self._is_stopped:
+            raise asyncio.CancelledError
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
@@ -71,6 +81,7 @@ class Workflows:
 
         To DBOS this is no different from a killed process: the next start takes the jobs up at their last step.
         """
+        self._is_stopped = True
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -57,6 +57,7 @@ class Database:
     def __init__(self, database_url: str) -> None:
         self._engine = create_async_engine(async_url(database_url), pool_pre_ping=not _is_sqlite(database_url))
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._is_closed = False
         self._one_writer: Any = nullcontext()
         if _is_sqlite(database_url):
             self._one_writer = asyncio.Lock()
@@ -64,7 +65,8 @@ class Database:
             sa.event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
 
     async def close(self) -> None:
-        """Close every connection, after what is under way has ended."""
+        """Close every connection, after what is under way has ended; nothing can be asked any more."""
+        self._is_closed = True
         await self.settle()
         await self._engine.dispose()
 
@@ -99,7 +101,12 @@ class Database:
 
         A statement must not be cut off in its middle. On SQLite its connection would be closed with the statement still
         alive, which keeps the connection's lock until the garbage collector comes by: nobody could write until then.
+
+        After `close` whoever asks is cancelled: a connection that is opened then would never be closed.
         """
+        if self._is_closed:
+            work.close()
+            raise asyncio.CancelledError
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._ended)

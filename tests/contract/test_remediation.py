@@ -620,6 +620,7 @@ async def test_an_unfinished_case_goes_on_after_a_stop(world: World, database_ur
     await Approvals(world.store, world.casework._access, world.clock).decide(
         DecideApproval(claim=case.approvals[0].claim, by=actor(MEGAN), granted=True)
     )
+    world.remediation.take_charge()
     durable.set_up(database_url, "test")
     durable.launch()
     await world.remediation.take_up_open_cases("test")
