@@ -15,7 +15,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,8 @@ from services.errors import AuditBroken, BotError, CaseNotFound, SettingsError
 from services.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    import aiohttp
+
     from bot.checks import CheckCards
     from bot.connector import Connector, ServiceHosts
     from bot.endpoint import MessagesEndpoint
@@ -43,9 +44,11 @@ if TYPE_CHECKING:
     from services.containment import Containment
     from services.follow_up import FollowUps
     from services.investigation.run import Investigation
+    from services.oncall.on_call import OnCall
     from services.ports import Clock
     from services.prevention import Prevention
     from services.remediation import Remediation
+    from services.step_up import StepUps
     from services.store import Store
     from services.tracking import Tracking
 
@@ -75,6 +78,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     from bot.presenter import Presenter
     from services import durable
     from services.access import Access
+    from services.approver_health import ApproverHealth
     from services.clients.batch import batched
     from services.clients.clouds import cloud_of
     from services.clients.exchange import ExchangeClient
@@ -84,6 +88,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     from services.clock import SystemClock
     from services.containment import Containment
     from services.investigation.run import Investigation
+    from services.oncall.build import on_call_of
     from services.prevention import Prevention
     from services.replicas import Replica
     from services.store import Store, migrate
@@ -117,12 +122,16 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             approvals_conversation=settings.approvals_conversation,
             alerts_conversation=settings.alerts_conversation,
         )
+        on_call = on_call_of(settings.oncall, graph, session, store, clock)
+        closing.push_async_callback(on_call.close)
         access = Access(
             graph,
             tenant_id=settings.tenant_id,
             requesters=settings.requesters,
-            approvers=settings.approvers,
+            policy=settings.approval_policy,
             admins=settings.admins,
+            on_call=on_call,
+            health=ApproverHealth(graph, exchange),
         )
         parts = Parts(
             settings=settings,
@@ -136,9 +145,11 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             investigation=Investigation(graph, exchange, clock),
             containment=Containment(graph, exchange, clock, asyncio.sleep),
             prevention=Prevention(graph, exchange, clock),
+            on_call=on_call,
         )
         jobs = _jobs(parts)
-        handlers, check_cards = _handlers(parts, jobs, connector)
+        step_ups = _step_ups(parts, session)
+        handlers, check_cards = _handlers(parts, jobs, connector, step_ups)
 
         validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, machine)
         endpoint = _endpoint(settings, connector, handlers, validator, service_hosts)
@@ -154,7 +165,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         closing.push_async_callback(presenter.close)
         closing.push_async_callback(check_cards.close)
         closing.push_async_callback(endpoint.close)
-        address = await closing.enter_async_context(_listening(settings, endpoint, health))
+        address = await closing.enter_async_context(_listening(settings, endpoint, health, step_ups))
         await jobs.remediation.take_up_open_cases(settings.replica_id)
         await jobs.changes.take_up()
         await jobs.followers.take_up()
@@ -180,6 +191,7 @@ class Parts:
     investigation: Investigation
     containment: Containment
     prevention: Prevention
+    on_call: OnCall
 
 
 @dataclass(frozen=True)
@@ -216,6 +228,7 @@ def _jobs(parts: Parts) -> Jobs:
     from services.diagnosis import Diagnoses
     from services.follow_up import FollowUps
     from services.investigation.verdict import decide
+    from services.protection import ProtectedAccounts
     from services.remediation import Remediation, Timing, Tools
     from services.sent_since import SentSince
 
@@ -236,8 +249,9 @@ def _jobs(parts: Parts) -> Jobs:
             prevention=parts.prevention,
             diagnoses=Diagnoses(parts.graph, parts.exchange, parts.clock),
             followers=followers,
+            protection=ProtectedAccounts(settings.approval_policy, parts.graph),
+            policy=settings.approval_policy,
             timing=Timing(
-                approval_wait=timedelta(minutes=settings.approval_timeout_minutes),
                 verify_interval_s=settings.verify_interval_seconds,
                 verify_timeout_s=settings.verify_timeout_seconds,
                 reading_wait_s=settings.reading_wait_seconds,
@@ -248,7 +262,32 @@ def _jobs(parts: Parts) -> Jobs:
     return Jobs(remediation, changes, followers)
 
 
-def _handlers(parts: Parts, jobs: Jobs, connector: Connector) -> tuple[Handlers, CheckCards]:
+def _step_ups(parts: Parts, session: aiohttp.ClientSession) -> StepUps | None:
+    """Fresh sign-ins for the hardest actions; None when the policy does not ask for them."""
+    from services.clients.openid import OpenId
+    from services.clock import SystemClock
+    from services.policy import StepUp
+    from services.sign_in import SIGN_IN_CALLBACK
+    from services.step_up import StepUps
+
+    settings, policy = parts.settings, parts.settings.approval_policy
+    if policy.step_up is StepUp.OFF:
+        return None
+    provider = OpenId(
+        session,
+        SystemClock(),
+        login_url=settings.login_url,
+        tenant_id=settings.tenant_id,
+        app_id=settings.app_id,
+        redirect_uri=f"{settings.public_url}{SIGN_IN_CALLBACK}",
+        secret=settings.app_secret,
+        certificate_path=settings.app_certificate_path,
+    )
+    ids = {"tenant_id": settings.tenant_id, "app_id": settings.app_id}
+    return StepUps(parts.store, provider, parts.clock, **ids, context=policy.step_up_context)
+
+
+def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps | None) -> tuple[Handlers, CheckCards]:
     """What people type and press, and what answers; the cards of checks have tasks of their own to be closed."""
     from bot.checks import CheckCards
     from bot.handlers import Handlers
@@ -263,6 +302,7 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector) -> tuple[Handlers,
     from services.diagnosis import Diagnoses
     from services.explaining import Explanations
     from services.investigation.verdict import decide
+    from services.oncall.telling import OnCallAnswers
 
     settings = parts.settings
     approvals = Approvals(parts.store, parts.access, parts.clock)
@@ -273,6 +313,7 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector) -> tuple[Handlers,
         approvals=approvals,
         remediation=jobs.remediation,
         changes=jobs.changes,
+        policy=settings.approval_policy,
         followers=jobs.followers,
         notifier=parts.presenter,
         directory=parts.graph,
@@ -310,11 +351,14 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector) -> tuple[Handlers,
             lambda send: ExchangeClient(send, settings.exchange_url, settings.tenant_id),
             parts.clock,
         ),
+        on_call=OnCallAnswers(casework, parts.on_call, parts.graph),
         presenter=parts.presenter,
         check_cards=check_cards,
         store=parts.store,
         clock=parts.clock,
         language=settings.language,
+        step_ups=step_ups,
+        public_url=settings.public_url,
     )
     return handlers, check_cards
 
@@ -334,6 +378,7 @@ def _tracking(parts: Parts, jobs: Jobs, casework: Casework) -> Tracking:
         prevention=parts.prevention,
         propose=lambda kind, case: proposed(kind, case, parts.graph, parts.exchange),
         changes=jobs.changes,
+        policy=parts.settings.approval_policy,
         followers=jobs.followers,
         notifier=parts.presenter,
         tenant_id=parts.settings.tenant_id,
@@ -367,13 +412,20 @@ def _endpoint(
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, endpoint: Any, health: Any) -> AsyncIterator[str]:
+async def _listening(
+    settings: Settings, endpoint: Any, health: Any, step_ups: StepUps | None = None
+) -> AsyncIterator[str]:
     """The HTTP server; hands out its address, which matters when the port was left to the machine (0)."""
     application = web.Application()
     application.router.add_post("/api/messages", endpoint.handle)
     application.router.add_get("/healthz", health.alive)
     application.router.add_get("/readyz", health.ready)
     application.router.add_get("/metrics", health.metrics)
+    if step_ups is not None:
+        from bot.step_up import StepUpPages
+
+        pages = StepUpPages(step_ups, public_url=settings.public_url, language=settings.language)
+        pages.add_routes(application)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
@@ -514,25 +566,32 @@ def doctor(as_json: bool) -> None:
 async def examine(settings: Settings) -> Any:
     """The checks of `doctor`, with everything built as for `serve` but less patient."""
     from bot.identity import BotTokenValidator
+    from cards.language import Words
     from services.clients.exchange import ExchangeClient
     from services.clients.graph import GraphClient
     from services.clients.http import Limits, Sender
     from services.clients.trust import open_session
     from services.clock import SystemClock
     from services.doctor import Doctor
+    from services.oncall.build import fallback_of, source_of
 
     clock = SystemClock()
     tokens = _tokens(settings)
     async with open_session(settings.ca_bundle) as session:
         sender = Sender(session, tokens, clock, limits=Limits(max_wait_s=5, max_tries=2))
+        graph = GraphClient(sender.send, settings.graph_url)
+        sources = [source_of(source, graph, session, clock) for source in settings.oncall.sources]
+        fallback = fallback_of(settings.oncall, graph)
         examination = Doctor(
             settings=settings,
             clock=clock,
             tokens=tokens,
-            directory=GraphClient(sender.send, settings.graph_url),
+            directory=graph,
             mailboxes=ExchangeClient(sender.send, settings.exchange_url, settings.tenant_id),
             send=sender.send,
             keys_readable=BotTokenValidator(settings.bot_openid_url, settings.app_id, session, clock).load_keys,
+            on_call=[*sources, *([fallback] if fallback else [])],
+            words=Words("en").plain,
         )
         try:
             return await examination.examine()

@@ -49,6 +49,10 @@ class Verb(StrEnum):
     HELP = "help"
     APPROVALS_HERE = "approvals_here"
     ALERTS_HERE = "alerts_here"
+    APPROVE = "approve"
+    DENY = "deny"
+    REMIND = "remind"
+    ON_CALL = "oncall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,35 @@ class Cancel:
     """Call a case off."""
 
     case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approve:
+    """Say yes to the open question of a case."""
+
+    case_id: str
+    #: As it was typed; "" for none.
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """Say no to the open question of a case, and why."""
+
+    case_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remind:
+    """Bring the open question of a case to the approvers' mind."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WhoIsOnCall:
+    """Who is on call now."""
 
 
 ReportFormat = Literal["markdown", "json"]
@@ -192,7 +225,7 @@ class Incomplete:
     """A known command whose argument is missing or cannot be one."""
 
     command: Verb
-    what: Literal["target", "target_too_long", "case_id", "format"]
+    what: Literal["target", "target_too_long", "case_id", "format", "reason"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +236,7 @@ class Unknown:
     suggestion: str | None = None
 
 
-AboutCase = ShowCase | Cancel | Report | DryRun | Charts | Undo | Close | AccessPass
+AboutCase = ShowCase | Cancel | Report | DryRun | Charts | Undo | Close | AccessPass | Approve | Deny | Remind
 AboutAccount = Unblock | UnblockConnector | Check | Contain
 Command = (
     AboutAccount
@@ -215,6 +248,7 @@ Command = (
     | Help
     | ApprovalsHere
     | AlertsHere
+    | WhoIsOnCall
     | Incomplete
     | Unknown
 )
@@ -265,6 +299,10 @@ LANGUAGES: Mapping[str, Vocabulary] = {
             Verb.HELP: ("help", "?"),
             Verb.APPROVALS_HERE: ("approvals here",),
             Verb.ALERTS_HERE: ("alerts here",),
+            Verb.APPROVE: ("approve", "approve case"),
+            Verb.DENY: ("deny", "deny case", "reject", "reject case"),
+            Verb.REMIND: ("remind", "remind case", "remind about"),
+            Verb.ON_CALL: ("oncall", "on call", "on-call", "who is on call", "who's on call", "who is oncall"),
         },
         polite=("please", "pls", "thanks", "thank you", "can you", "could you", "hi", "hello", "hey"),
         false_friends=("block", "lock"),
@@ -304,6 +342,10 @@ LANGUAGES: Mapping[str, Vocabulary] = {
             Verb.HELP: ("hjälp",),
             Verb.APPROVALS_HERE: ("godkännanden här",),
             Verb.ALERTS_HERE: ("aviseringar här",),
+            Verb.APPROVE: ("godkänn", "godkänn ärende"),
+            Verb.DENY: ("neka", "neka ärende", "avslå", "avslå ärende"),
+            Verb.REMIND: ("påminn", "påminn ärende", "påminn om"),
+            Verb.ON_CALL: ("jour", "jouren", "vem har jour", "vem har jouren"),
         },
         polite=("tack", "tack så mycket", "snälla", "är du snäll", "kan du", "hej", "hallå"),
         false_friends=("blockera", "spärra"),
@@ -346,6 +388,8 @@ def spell(command: Command, language: str = "en") -> str:
     verb = _VERB_OF[type(command)]
     phrase = LANGUAGES[language].phrases[verb][0]
     argument = getattr(command, "target", None) or getattr(command, "case_id", None)
+    if reason := getattr(command, "reason", ""):
+        return _spell_decision(command, f"{phrase} {argument} {reason}", f'{phrase} #{argument} "{reason}"')
     if not argument:
         return " ".join(filter(None, (phrase, getattr(command, "report", None))))
     ending = " json" if getattr(command, "format", "") == "json" else ""
@@ -354,6 +398,10 @@ def spell(command: Command, language: str = "en") -> str:
     if parse(plain) == command:
         return plain
     return f"{phrase} #{argument}{ending}" if verb in _NEEDS_CASE else f'{phrase} "{argument}"{ending}'
+
+
+def _spell_decision(command: Command, plain: str, careful: str) -> str:
+    return plain if parse(plain) == command else careful
 
 
 def means_me(text: str) -> bool:
@@ -444,12 +492,16 @@ _NEEDS_CASE: Mapping[Verb, type[AboutCase]] = {
     Verb.UNDO: Undo,
     Verb.CLOSE: Close,
     Verb.ACCESS_PASS: AccessPass,
+    Verb.APPROVE: Approve,
+    Verb.DENY: Deny,
+    Verb.REMIND: Remind,
 }
 _NEEDS_NOTHING: Mapping[Verb, Command] = {
     Verb.CASES: Cases(),
     Verb.HELP: Help(),
     Verb.APPROVALS_HERE: ApprovalsHere(),
     Verb.ALERTS_HERE: AlertsHere(),
+    Verb.ON_CALL: WhoIsOnCall(),
 }
 _VERB_OF: Mapping[type, Verb] = {
     Status: Verb.STATUS,
@@ -485,6 +537,8 @@ def _command(head: _Head, words: Sequence[str]) -> Command | None:
 def _about_case(verb: Verb, words: Sequence[str]) -> Command:
     if verb is Verb.REPORT:
         return _report(_without_trail(words))
+    if verb in (Verb.APPROVE, Verb.DENY):
+        return _decision(verb, words)
     case_id = _case_id(words)
     return _NEEDS_CASE[verb](case_id) if case_id else Incomplete(verb, "case_id")
 
@@ -492,6 +546,16 @@ def _about_case(verb: Verb, words: Sequence[str]) -> Command:
 def _case_id(words: Sequence[str]) -> str | None:
     match = _CASE_ID.fullmatch(_target(words))
     return match[1].upper() if match else None
+
+
+def _decision(verb: Verb, words: Sequence[str]) -> Command:
+    """The case is one word, and the reason all that follows."""
+    case_id, reason = _case_id(words[:1]), _target(words[1:])
+    if not case_id:
+        return Incomplete(verb, "case_id")
+    if verb is Verb.APPROVE:
+        return Approve(case_id, reason)
+    return Deny(case_id, reason) if reason else Incomplete(verb, "reason")
 
 
 def _report(words: Sequence[str]) -> Command:

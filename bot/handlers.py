@@ -31,12 +31,17 @@ from bot.replies import (
     nobody_to_explain,
     not_in_a_channel,
     not_understood,
+    on_call,
+    reason_missing,
     refusal_of,
+    reminded,
     set_here,
+    sign_in_first,
     something_missing,
     undo_asked,
     wrong_input,
 )
+from bot.step_up import sign_in_address
 from cards import compose, prevention, report
 from cards.diagnosis import diagnosis
 from cards.language import best_language
@@ -44,9 +49,9 @@ from cards.pictures import pictures
 from cards.render import render
 from cards.views import View
 from services.access_passes import AccessPasses, IssueAccessPass
-from services.approvals import Approvals, DecideApproval
+from services.approvals import Approvals, DecideApproval, Viewer
 from services.audit import Tag, note
-from services.cases import ActionState, Actor, Approval, ApprovalPurpose, Case, CaseKind, say
+from services.cases import ActionState, Actor, Approval, ApprovalPurpose, ApprovalState, Case, CaseKind, Text, say
 from services.casework import (
     ALERTS_CONVERSATION,
     APPROVALS_CONVERSATION,
@@ -57,6 +62,7 @@ from services.casework import (
     CloseCase,
     ContainAgain,
     OpenCase,
+    RemindApprovers,
     SetConversation,
     TellUser,
     TickItems,
@@ -71,17 +77,22 @@ from services.errors import (
     BadInput,
     BadOwner,
     BotError,
+    NoOpenQuestion,
     NotAllowed,
     NotHere,
     NothingToFix,
     PermissionMissing,
     PromptOutdated,
     Rejected,
+    RemindedLately,
+    StepUpNeeded,
     UserError,
     WrongState,
 )
 from services.explaining import ExplainBlock, Explanations
+from services.oncall.telling import OnCallAnswers
 from services.ports import Clock
+from services.step_up import StepUps
 from services.store import Store
 from services.tracking import AskFix, AssignItems, CheckAgain, ShowPrevention, Tracking, end_of_day
 
@@ -102,11 +113,14 @@ class Handlers:
         tracking: Tracking,
         passes: AccessPasses,
         dry_run: DryRun,
+        on_call: OnCallAnswers,
         presenter: Presenter,
         check_cards: CheckCards,
         store: Store,
         clock: Clock,
         language: str,
+        step_ups: StepUps | None = None,
+        public_url: str = "",
     ) -> None:
         self._casework = casework
         self._approvals = approvals
@@ -116,11 +130,14 @@ class Handlers:
         self._tracking = tracking
         self._passes = passes
         self._dry_run = dry_run
+        self._on_call = on_call
         self._presenter = presenter
         self._check_cards = check_cards
         self._store = store
         self._clock = clock
         self._language = language
+        self._step_ups = step_ups
+        self._public_url = public_url
         self._commands: dict[type, Callable[[Any, Incoming, Actor, Reply], Awaitable[View | None]]] = {
             grammar.Unblock: self._unblock,
             grammar.UnblockConnector: self._unblock_connector,
@@ -141,6 +158,10 @@ class Handlers:
             grammar.Help: self._help,
             grammar.ApprovalsHere: self._approvals_here,
             grammar.AlertsHere: self._alerts_here,
+            grammar.Approve: self._approve_by_text,
+            grammar.Deny: self._deny_by_text,
+            grammar.Remind: self._remind_by_text,
+            grammar.WhoIsOnCall: self._who_is_on_call,
             grammar.Incomplete: self._incomplete,
             grammar.Unknown: self._unknown,
         }
@@ -166,6 +187,7 @@ class Handlers:
             "dry_run": self._rehearse_by_button,
             "charts": self._show_charts_by_button,
             "access_pass": self._access_pass,
+            "remind": self._remind,
         }
 
     # --- what Teams brings ---
@@ -266,6 +288,36 @@ class Handlers:
         case = await self._casework.case_for(who, command.case_id)
         return case_view(await self._casework.close_case(CloseCase(by=who, case_id=case.case_id)))
 
+    async def _approve_by_text(self, command: grammar.Approve, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        try:
+            return await self._decide_by_text(command.case_id, command.reason, who, granted=True)
+        except BadInput as bad:
+            if bad.params.get("what") != "reason":
+                raise
+            return reason_missing(command, self._language_of(incoming))
+
+    async def _deny_by_text(self, command: grammar.Deny, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return await self._decide_by_text(command.case_id, command.reason, who, granted=False)
+
+    async def _decide_by_text(self, case_id: str, reason: str, who: Actor, *, granted: bool) -> View:
+        """The open question of a case answered as its card would be, with the boxes as they are ticked on it."""
+        case, prompt = await self._casework.question_of(who, case_id)
+        ticks = compose.proposed_ticks(case, prompt) if granted else None
+        order = DecideApproval(prompt.claim, who, granted, reason, None if ticks is None else tuple(sorted(ticks)))
+        try:
+            await self._casework.decide_approval(order)
+        except (AlreadyDecided, PromptOutdated) as late:
+            log.info("late_answer", case_id=case.case_id, user_oid=who.user_oid, why=late.key)
+        case, prompt = await self._approvals.prompt_of(prompt.claim)
+        return compose.approval_prompt(case, prompt, Viewer.BYSTANDER, who.user_oid)
+
+    async def _remind_by_text(self, command: grammar.Remind, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        await self._casework.remind_approvers(RemindApprovers(by=who, case_id=command.case_id))
+        return reminded()
+
+    async def _who_is_on_call(self, command: grammar.WhoIsOnCall, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        return on_call(await self._on_call.tell(who))
+
     async def _check(self, command: grammar.Check, incoming: Incoming, who: Actor, reply: Reply) -> View | None:
         order = CheckAccount(by=who, query=command.target)
         identified = await self._checks.account(order)
@@ -361,12 +413,21 @@ class Handlers:
             await self._casework.decide_approval(order)
         except NotAllowed as refusal:
             case, prompt = await self._approvals.prompt_of(claim)
-            return refusal_of(refusal, compose.approval_prompt(case, prompt))
+            return refusal_of(refusal, compose.approval_prompt(case, prompt, Viewer.BYSTANDER))
         except (AlreadyDecided, PromptOutdated) as late:
             log.info("late_click", case_id=late.params.get("case_id"), user_oid=who.user_oid, why=late.key)
         case, prompt = await self._approvals.prompt_of(claim)
         await self._adopt(incoming, case, prompt.prompt_id)
-        return compose.approval_prompt(case, prompt)
+        return await self._prompt_as_seen(incoming, who, case, prompt)
+
+    async def _prompt_as_seen(self, incoming: Incoming, who: Actor, case: Case, prompt: Approval) -> View:
+        """A question as this person sees it now; Teams goes on showing them a card of their own."""
+        viewer = Viewer.BYSTANDER
+        if prompt.state is ApprovalState.PENDING:
+            viewer = await self._casework.viewer_of(who, case, prompt)
+        copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
+        view = compose.approval_prompt(case, prompt, viewer, who.user_oid)
+        return replace(view, refresh_for=copy.viewers if copy is not None else ())
 
     async def _adopt(self, incoming: Incoming, case: Case, prompt_id: str | None) -> None:
         """A card of ours that we lost track of, because the answer to its posting was lost, follows its case again."""
@@ -385,6 +446,8 @@ class Handlers:
         return job_under_way()
 
     async def _refresh(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        if prompt_id := _field(incoming, "prompt", required=False):
+            return await self._refresh_prompt(incoming, who, prompt_id)
         case = await self._casework.case_for(who, _field(incoming, "case"))
         copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
         if copy is None:
@@ -393,12 +456,43 @@ class Handlers:
             await self._presenter.post_case(case, incoming.place, self._copy_language(incoming))
         return current_card(case, copy)
 
+    async def _refresh_prompt(self, incoming: Incoming, who: Actor, prompt_id: str) -> View:
+        """
+        The reader's own view. It is the answer alone: an edit would make Teams ask again, and so on for ever.
+
+        Somebody who may not read cases has the card before their eyes all the same, so they see its harmless form.
+        """
+        try:
+            case = await self._casework.case_for(who, _field(incoming, "case"))
+        except NotAllowed as refusal:
+            if refusal.reason not in _ONLY_NOT_LISTED:
+                raise
+            case = await self._store.case(_field(incoming, "case"))
+        prompt = _prompt_in(case, prompt_id)
+        if prompt is None:
+            return case_view(await self._casework.case_for(who, case.case_id))
+        return await self._prompt_as_seen(incoming, who, case, prompt)
+
+    async def _remind(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        prompt_id = _field(incoming, "prompt", required=False)
+        order = RemindApprovers(by=who, case_id=_field(incoming, "case"), prompt_id=prompt_id)
+        said: Text | None = None
+        try:
+            case = await self._casework.remind_approvers(order)
+        except (RemindedLately, NoOpenQuestion) as error:
+            case, said = await self._casework.case_for(who, order.case_id), say(error.key)
+        pressed = _prompt_in(case, prompt_id)
+        view = await self._prompt_as_seen(incoming, who, case, pressed) if pressed else case_view(case)
+        return replace(view, refused=said)
+
     async def _choose(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         order = ChooseAccount(by=who, case_id=_field(incoming, "case"), user_oid=_field(incoming, "account"))
         return case_view(await self._casework.choose_account(order))
 
     async def _cancel(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        return case_view(await self._casework.cancel_case(CancelCase(by=who, case_id=_field(incoming, "case"))))
+        case = await self._casework.cancel_case(CancelCase(by=who, case_id=_field(incoming, "case")))
+        pressed = _prompt_in(case, _field(incoming, "prompt", required=False))
+        return compose.approval_prompt(case, pressed, Viewer.BYSTANDER) if pressed else case_view(case)
 
     async def _close(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         return case_view(await self._casework.close_case(CloseCase(by=who, case_id=_field(incoming, "case"))))
@@ -418,7 +512,7 @@ class Handlers:
         view = await self._dry_run_of(case.case_id, who, prompt)
         shown = render(view, self._copy_language(incoming))
         await reply.send(shown.card, summary=shown.summary)
-        return compose.approval_prompt(case, prompt)
+        return await self._prompt_as_seen(incoming, who, case, prompt)
 
     async def _show_charts_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """In a message of their own, as the calls of a dry run: the checklist stays where it is, and live."""
@@ -532,6 +626,8 @@ class Handlers:
             return identity_missing()
         try:
             return await handle(incoming.actor)
+        except StepUpNeeded as needed:
+            return await self._sign_in_first(needed, incoming, incoming.actor)
         except UserError as error:
             return await self._explained(error, incoming.actor)
         except BotError as error:
@@ -540,6 +636,16 @@ class Handlers:
         except Exception as error:  # the outermost loop of a turn: nobody is shown a stack trace
             log.exception("turn_crashed", error=type(error).__name__, user_oid=incoming.actor.user_oid)
             return error_notice(BotError())
+
+    async def _sign_in_first(self, needed: StepUpNeeded, incoming: Incoming, who: Actor) -> View:
+        """The question once more, with a link for this person to sign in by; it is good for this question alone."""
+        case = await self._store.case(str(needed.params["case_id"]))
+        prompt, address = case.prompt(str(needed.params["prompt_id"])), None
+        if self._step_ups is not None:
+            state = await self._step_ups.ask(who, prompt, self._language_of(incoming))
+            address = sign_in_address(self._public_url, state)
+        reason = _field(incoming, "reason", required=False)
+        return sign_in_first(case, prompt, address, ticked=_ticked(incoming), reason=reason)
 
     async def _explained(self, error: UserError, who: Actor) -> View:
         """A refusal, or a late order with the card as it is now for whoever may read it."""
@@ -585,13 +691,16 @@ class Handlers:
         await self._store.remember_conversation(conversation)
 
 
+#: Refusals of people of the tenant whom no list names: nothing is wrong with them.
+_ONLY_NOT_LISTED = frozenset({"not_requester", "not_approver", "not_admin", "nobody_configured"})
 #: Buttons that stand on the prevention list alone.
 _LIST_VERBS = frozenset({"untick", "own", "explain", "fix", "prevention_check"})
 
 
 def _ticked(incoming: Incoming) -> tuple[str, ...] | None:
     """Which boxes are ticked, for a card that has boxes; a client leaves the field out when none is."""
-    return _listed(incoming, "actions") if incoming.data.get("boxes") else None
+    # Sorted, since two people who choose the same may have ticked it in another order.
+    return tuple(sorted(_listed(incoming, "actions"))) if incoming.data.get("boxes") else None
 
 
 def _ticked_items(incoming: Incoming) -> tuple[str, ...]:
@@ -600,6 +709,11 @@ def _ticked_items(incoming: Incoming) -> tuple[str, ...]:
     if not items:
         raise BadInput(what="item")
     return items
+
+
+def _prompt_in(case: Case, prompt_id: str) -> Approval | None:
+    """The question that a card names, if it is one of this case."""
+    return next((asked for asked in case.approvals if asked.prompt_id == prompt_id), None)
 
 
 def _listed(incoming: Incoming, name: str) -> tuple[str, ...]:

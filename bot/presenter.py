@@ -15,6 +15,8 @@ import hashlib
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -23,20 +25,28 @@ from bot.activities import Place, place_of
 from bot.connector import Connector, CopyGone, PlaceGone
 from cards import compose, prevention
 from cards import news as cards_of_news
-from cards.language import best_language
+from cards.language import Words, best_language
 from cards.render import Rendered, render
 from cards.views import View
-from services.cases import Case, CaseKind, CaseState, Text, say
+from services.approvals import Viewer
+from services.cases import ApprovalState, Case, CaseKind, CaseState, Text, say
 from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
 from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
 from services.errors import Rejected, ServiceError
-from services.ports import Audience, Clock, Delivery, News
+from services.ports import Audience, Clock, Delivery, News, NewsKind
 from services.store import Store
 
 log = structlog.get_logger()
 
 #: Changes within this time become one edit; Teams allows seven posts a second in a conversation.
 GATHER_S = 0.25
+#: An outcome older than this is no news: whoever asked has seen the card by now.
+OUTCOME_IS_NEWS = timedelta(hours=1)
+#: Teams shows a card of their own to no more people than this, and so lets more see only what is fit for all.
+#: Source: "User Specific Views" on Microsoft Learn, 2026-11-23.
+MAX_VIEWERS = 60
+#: How long Teams may take to say who is in a conversation: the question must not wait for it.
+MEMBERS_TIMEOUT_S = 5.0
 #: How often copies that could not be edited are tried again.
 SWEEP_EVERY_S = 30.0
 
@@ -97,13 +107,48 @@ class Presenter:
         if case_id not in self._tasks:
             self._tasks[case_id] = asyncio.create_task(self._follow(case_id))
 
-    async def post_prompt(self, case_id: str, prompt_id: str, people: Collection[str]) -> Sequence[Delivery]:
+    async def post_prompt(
+        self, case_id: str, prompt_id: str, people: Collection[str], *, again: bool = False
+    ) -> Sequence[Delivery]:
         case = await self._store.case(case_id)
-        posted = {_root(copy.conversation_id) for copy in await self._posted(case_id, prompt_id)}
+        live = await self._posted(case_id, prompt_id)
+        copies = [] if again else live
+        posted = {_root(copy.conversation_id) for copy in copies}
         chats = await self._store.personal_conversations(people)
-        deliveries = [await self._post_in_channel(case, prompt_id, posted)]
+        await self._show_to(live, people)
+        deliveries = [await self._post_in_channel(case, prompt_id, posted, people)]
         deliveries += [await self._post_in_chat(case, prompt_id, posted, chat) for chat in chats]
         return deliveries
+
+    async def _show_to(self, copies: Sequence[CardCopy], people: Collection[str]) -> None:
+        """Those who are asked from now on see a card of their own too, where it was posted before."""
+        known = [chat.member_id for chat in await self._store.personal_conversations(people) if chat.member_id]
+        for copy in copies:
+            place = await self._place(copy.conversation_id)
+            more = known if place is not None and place.kind != "personal" else ()
+            viewers = tuple(dict.fromkeys((*copy.viewers, *more)))[:MAX_VIEWERS]
+            if viewers != copy.viewers:
+                await self._store.save_copy(copy.model_copy(update={"viewers": viewers}))
+
+    async def _readers(self, case: Case, place: Place, people: Collection[str]) -> tuple[bool, tuple[str, ...]]:
+        """
+        Whether very many read along in this conversation, and Teams' ids of those who are to see a card of their own
+        there. When it cannot be told how many there are, they may be many.
+        """
+        chats = await self._store.personal_conversations([*people, case.requester.user_oid])
+        known = {chat.user_oid.lower(): chat.member_id for chat in chats if chat.user_oid and chat.member_id}
+        if place.kind == "personal":
+            return False, tuple(chat.member_id for chat in chats if _is_chat(chat, place) and chat.member_id)
+        try:
+            async with asyncio.timeout(MEMBERS_TIMEOUT_S):
+                members = await self._connector.members(place)
+        except (ServiceError, TimeoutError) as error:
+            log.warning("members_unread", case_id=case.case_id, error=type(error).__name__)
+            members = ()
+        known |= {member.user_oid.lower(): member.mri for member in members if member.user_oid}
+        wanted = dict.fromkeys(oid.lower() for oid in (case.requester.user_oid, *people))
+        viewers = tuple(known[oid] for oid in wanted if oid in known)
+        return not 0 < len(members) <= MAX_VIEWERS, viewers[:MAX_VIEWERS]
 
     async def _posted(self, case_id: str, prompt_id: str) -> list[CardCopy]:
         copies = await self._store.copies_of(case_id)
@@ -168,10 +213,13 @@ class Presenter:
         """Let a message that shows the case, and of which nothing is written down, follow the case from now on."""
         if await self._store.copy_at(place.conversation_id, activity_id) is not None:
             return
+        crowded, viewers = await self._readers(case, place, ()) if _is_question(prompt_id) else (False, ())
         copy = CardCopy(
             copy_id=uuid.uuid4().hex,
             case_id=case.case_id,
             prompt_id=prompt_id,
+            crowded=crowded,
+            viewers=viewers,
             conversation_id=place.conversation_id,
             activity_id=activity_id,
             language=language,
@@ -181,7 +229,7 @@ class Presenter:
         await self._store.save_copy(copy)
         await self.case_changed(case.case_id)
 
-    async def _post_in_channel(self, case: Case, prompt_id: str, posted: set[str]) -> Delivery:
+    async def _post_in_channel(self, case: Case, prompt_id: str, posted: set[str], people: Collection[str]) -> Delivery:
         conversation_id = await self._store.chosen(APPROVALS_CONVERSATION) or self._approvals_conversation
         if not conversation_id:
             return _undelivered("channel", "", say("delivery.no_approvals_conversation"))
@@ -190,7 +238,7 @@ class Presenter:
         place = await self._place(conversation_id)
         if place is None:
             return _undelivered("channel", conversation_id, say("delivery.no_service_url"))
-        return await self._deliver("channel", case, place, self._language, prompt_id=prompt_id)
+        return await self._deliver("channel", case, place, self._language, prompt_id=prompt_id, people=people)
 
     async def _post_in_chat(self, case: Case, prompt_id: str, posted: set[str], chat: Conversation) -> Delivery:
         if chat.conversation_id in posted:
@@ -207,20 +255,42 @@ class Presenter:
         *,
         prompt_id: str | None = None,
         news: News | None = None,
+        people: Collection[str] = (),
     ) -> Delivery:
         try:
-            await self._post(case, place, language, prompt_id=prompt_id, news=news)
+            await self._post(case, place, language, prompt_id=prompt_id, news=news, people=people)
         except ServiceError as error:
             log.warning("card_undelivered", case_id=case.case_id, place=kind, error=str(error))
             await self._mark_gone(place, error)
+            if prompt_id is not None and isinstance(error, Rejected) and await self._say_it(case, place, language):
+                return Delivery(place=f"{kind} as text", conversation_id=place.conversation_id, delivered=True)
             return _undelivered(kind, place.conversation_id, say("delivery.failed"))
         await self.case_changed(case.case_id)
         return Delivery(place=kind, conversation_id=place.conversation_id, delivered=True)
 
+    async def _say_it(self, case: Case, place: Place, language: str) -> bool:
+        """The question as a plain message, where Teams takes no card: it can be answered by typing."""
+        who = case.subject.upn if case.subject else case.query
+        asked = say("delivery.prompt_as_text", who=who, requester=case.requester.name, case=case.case_id)
+        try:
+            await self._connector.send(place, None, text=Words(language).plain(asked))
+        except ServiceError as error:
+            log.warning("text_undelivered", case_id=case.case_id, error=str(error))
+            return False
+        return True
+
     async def _post(
-        self, case: Case, place: Place, language: str, *, prompt_id: str | None = None, news: News | None = None
+        self,
+        case: Case,
+        place: Place,
+        language: str,
+        *,
+        prompt_id: str | None = None,
+        news: News | None = None,
+        people: Collection[str] = (),
     ) -> CardCopy:
-        """Write down that a post is under way, post, write down where it is."""
+        """Write down that a post is under way, post, write down where it is. `people` may answer the prompt."""
+        crowded, viewers = await self._readers(case, place, people) if _is_question(prompt_id) else (False, ())
         copy = CardCopy(
             copy_id=uuid.uuid4().hex,
             case_id=case.case_id,
@@ -229,6 +299,8 @@ class Presenter:
             conversation_id=place.conversation_id,
             language=language,
             posted_at=self._clock.now(),
+            crowded=crowded,
+            viewers=viewers,
         )
         await self._store.save_copy(copy)
         shown = render(view_of(case, copy), language)
@@ -282,6 +354,17 @@ class Presenter:
             await self._hand_over(copies, case.joined_to)
             return
         await asyncio.gather(*(self._edit(case, copy) for copy in copies))
+        await self._tell_outcomes(case)
+
+    async def _tell_outcomes(self, case: Case) -> None:
+        """An edit makes no sound, so whoever asked is told by a message how each question ended."""
+        for prompt in case.approvals:
+            ended = prompt.decided_at if prompt.state is not ApprovalState.PENDING else None
+            if prompt.posted_at is None or ended is None or self._clock.now() - ended > OUTCOME_IS_NEWS:
+                continue
+            who = (Audience.OWNER, prompt.asked_by.user_oid) if prompt.asked_by else (Audience.REQUESTER, "")
+            told = {"news_id": f"decided:{prompt.prompt_id}", "prompt_id": prompt.prompt_id}
+            await self.post_news(case.case_id, News(kind=NewsKind.DECIDED, audience=who[0], person=who[1], **told))
 
     async def _hand_over(self, copies: Sequence[CardCopy], case_id: str) -> None:
         """The case turned out to be another one: its cards become cards of that one."""
@@ -342,12 +425,15 @@ class Presenter:
 
 def view_of(case: Case, copy: CardCopy) -> View:
     """What this copy shows of the case."""
+    if copy.news is not None and copy.news.kind is NewsKind.DECIDED:
+        return compose.outcome(case, copy.news.prompt_id)
     if copy.news is not None:
         return cards_of_news.news(case, copy.news)
     if copy.prompt_id == PREVENTION_LIST:
         return prevention.board(case)
     if copy.prompt_id is not None:
-        return compose.approval_prompt(case, next(a for a in case.approvals if a.prompt_id == copy.prompt_id))
+        viewer = Viewer.CROWD if copy.crowded else Viewer.APPROVER
+        return replace(compose.approval_prompt(case, case.prompt(copy.prompt_id), viewer), refresh_for=copy.viewers)
     return case_view(case)
 
 
@@ -356,6 +442,14 @@ def case_view(case: Case) -> View:
     if case.kind is CaseKind.TENANT:
         return prevention.board(case)
     return compose.choose_account(case) if case.state is CaseState.CHOOSING else compose.checklist(case)
+
+
+def _is_question(prompt_id: str | None) -> bool:
+    return prompt_id is not None and prompt_id != PREVENTION_LIST
+
+
+def _is_chat(chat: Conversation, place: Place) -> bool:
+    return chat.conversation_id == place.conversation_id
 
 
 def _person_of(case: Case, news: News) -> str:

@@ -6,11 +6,13 @@ from bot import grammar
 from bot.presenter import case_view, view_of
 from cards import compose
 from cards.views import Button, Tone, View
-from services.cases import Case, Text, say
+from services.cases import Approval, Case, Text, say
 from services.casework import APPROVALS_CONVERSATION
 from services.conversations import CardCopy
 from services.errors import BadInput, BadOwner, BotError, NotAllowed, PermissionMissing, ServiceError, UserError
 from services.identification import Identified
+from services.oncall.on_call import OnDuty
+from services.oncall.telling import OnCallTold
 
 #: Few names have more words than this.
 _WORDS_OF_A_NAME = 3
@@ -19,6 +21,16 @@ _WORDS_OF_A_NAME = 3
 def refusal_of(refusal: NotAllowed, current: View | None) -> View:
     """Why this person may not, on top of the card as it is now, if they pressed one."""
     return compose.refusal(say(f"refusal.{refusal.reason}"), current)
+
+
+def sign_in_first(
+    case: Case, prompt: Approval, address: str | None, *, ticked: tuple[str, ...] | None, reason: str
+) -> View:
+    """The question with the button to sign in again; without an address nobody can, and the card says so."""
+    current = compose.approval_prompt(case, prompt)
+    if address is None:
+        return compose.refusal(say("refusal.no_step_up"), current)
+    return compose.sign_in_first(current, address, ticked=ticked, reason=reason)
 
 
 def wrong_input(error: UserError) -> Text:
@@ -87,6 +99,35 @@ def undo_asked() -> View:
     return compose.notice(Tone.GOOD, say("notice.undo_asked"))
 
 
+def reminded() -> View:
+    return compose.notice(Tone.GOOD, say("notice.reminded"))
+
+
+def reason_missing(command: grammar.Approve, language: str) -> View:
+    """The question cannot be approved without a reason; how to give one by text."""
+    example = grammar.spell(
+        grammar.Approve(command.case_id, "ringde Jane" if language == "sv" else "called Jane"), language
+    )
+    return compose.notice(Tone.NEUTRAL, say("notice.missing_reason"), (say("notice.example", command=example),))
+
+
+def on_call(told: OnCallTold) -> View:
+    """Who is on call, since when and until when, where that comes from, and what to know about it."""
+    duty = told.duty
+    title = say("notice.oncall", names=told.names) if told.names else say("notice.oncall_nobody")
+    lines = (_on_duty(duty), duty.where if told.names else None, duty.problem, duty.missing)
+    tone = Tone.WARNING if duty.problem or duty.missing else Tone.NEUTRAL
+    return compose.notice(tone, title, tuple(line for line in lines if line))
+
+
+def _on_duty(duty: OnDuty) -> Text | None:
+    if duty.since and duty.until:
+        return say("notice.oncall_between", since=duty.since, until=duty.until)
+    if duty.since:
+        return say("notice.oncall_since", since=duty.since)
+    return say("notice.oncall_until", until=duty.until) if duty.until else None
+
+
 def access_pass_offer(case: Case) -> View:
     """The button that gets the pass; the pass itself is only ever the answer to it."""
     who = case.subject.display_name or case.subject.upn if case.subject else case.query
@@ -124,6 +165,9 @@ def _example(command: grammar.Incomplete, language: str) -> str:
         grammar.Verb.CHARTS: grammar.Charts("K4P7Z9"),
         grammar.Verb.UNDO: grammar.Undo("K4P7Z9"),
         grammar.Verb.ACCESS_PASS: grammar.AccessPass("K4P7Z9"),
+        grammar.Verb.APPROVE: grammar.Approve("K4P7Z9"),
+        grammar.Verb.DENY: grammar.Deny("K4P7Z9", "ring Jane först" if language == "sv" else "call Jane first"),
+        grammar.Verb.REMIND: grammar.Remind("K4P7Z9"),
     }
     return grammar.spell(examples.get(command.command, grammar.Help()), language)
 

@@ -37,7 +37,7 @@ from cards.views import (
     VerdictPart,
     View,
 )
-from services.approvals import ON_THEIR_OWN
+from services.approvals import ON_THEIR_OWN, Viewer, standing_of
 from services.cases import (
     CANCELLABLE_STATES,
     LIFTING,
@@ -57,6 +57,7 @@ from services.cases import (
     Text,
     UnknownReason,
     Verdict,
+    Vote,
     say,
 )
 from services.tracking import open_items
@@ -78,6 +79,8 @@ MAX_BOXES = 20
 _BEFORE_VERDICT = frozenset({CaseState.IDENTIFYING, CaseState.CHOOSING, CaseState.INVESTIGATING})
 #: While these last, people read the evidence; afterwards they follow the actions.
 _UNDER_REVIEW = _BEFORE_VERDICT | {CaseState.AWAITING_APPROVAL}
+#: While these last, the case itself waits for the answer to a question.
+_ASKING = frozenset({CaseState.AWAITING_APPROVAL, CaseState.LOCKED})
 #: Endings by somebody's word, after which people ask what has been changed already.
 _CALLED_OFF = frozenset({CaseState.DENIED, CaseState.CANCELLED})
 #: After these answers the case went on, so that a prompt also tells where it is now.
@@ -151,6 +154,8 @@ def _needed(case: Case) -> tuple[Text, ...]:
     lines = [next_step, case.outcome] if case.is_at_work else [case.outcome, next_step]
     if bursts_again(case):
         lines.insert(0, say("checklist.bursts_again"))
+    if case.state in _ASKING and approval:
+        lines.append(_waiting_for(case, approval))
     if case.state is CaseState.AWAITING_APPROVAL and approval:
         lines.append(say("checklist.answer_by", until=approval.expires_at))
     if case.found_late:
@@ -161,6 +166,29 @@ def _needed(case: Case) -> tuple[Text, ...]:
     if case.joined_to:
         lines.append(say("checklist.joined", case=case.joined_to))
     return tuple(line for line in lines if line)
+
+
+def _waiting_for(case: Case, approval: Approval) -> Text:
+    """Who is asked; where several must agree, how many have, and who they are."""
+    if approval.needed == 1:
+        return say("checklist.waiting_for", who=_awaited(case, approval))
+    agreed = standing_of(case, approval).approved_by
+    so_far = {"done": len(agreed), "needed": approval.needed, "who": _awaited(case, approval)}
+    if not agreed:
+        return say("checklist.waiting_for_several", **so_far)
+    return say("checklist.waiting_for_more", names=[actor.name for actor in agreed], **so_far)
+
+
+def _asked(approval: Approval) -> Text | list[str]:
+    """The names of those who are asked now, or "the on-call" when they could not be read."""
+    return list(approval.asked_names) or say("policy.oncall")
+
+
+def _awaited(case: Case, approval: Approval) -> Text | list[str]:
+    """Those of them who have not approved yet."""
+    agreed = {actor.name for actor in standing_of(case, approval).approved_by}
+    awaited = [name for name in approval.asked_names if name not in agreed]
+    return awaited or (say("word.somebody") if approval.asked_names else say("policy.oncall"))
 
 
 def _left_open(case: Case) -> Text | None:
@@ -177,6 +205,8 @@ def _checklist_form(case: Case) -> Form | None:
     buttons = [_refresh(case)] if _moves(case) else []
     if case.state in CANCELLABLE_STATES:
         buttons.append(Button("cancel", say("button.cancel"), {"case": case.case_id}))
+    if case.state in _ASKING and case.pending_approval:
+        buttons.append(Button("remind", say("button.remind"), {"case": case.case_id}))
     if bursts_again(case):
         buttons.insert(0, Button("contain_again", say("button.contain_again"), {"case": case.case_id}, "destructive"))
     buttons += _following_buttons(case)
@@ -578,8 +608,12 @@ def _groups(*titled: tuple[Text | None, tuple[Line, ...]]) -> tuple[Group, ...]:
 # --- the approval prompt ---------------------------------------------------------------------------------------------
 
 
-def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
-    """The question to the on-call while it is open; afterwards how it ended, without buttons."""
+def approval_prompt(case: Case, approval: Approval, viewer: Viewer = Viewer.APPROVER, reader: str = "") -> ApprovalView:
+    """
+    The question to the on-call while it is open, as `viewer` sees it; afterwards how it ended, without buttons.
+
+    `reader` is the object id of the one person who sees it, "" for a card that many look at.
+    """
     pending, alone = approval.state is ApprovalState.PENDING, approval.purpose in ON_THEIR_OWN
     verdict = None if alone else _verdict(case, MAX_REASONS if pending else 0)
     asked = _asked_actions(case, approval)
@@ -588,10 +622,12 @@ def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
         tone=verdict.tone if pending and verdict else faces.APPROVALS[approval.state],
         question=_question(case, approval),
         answer=() if pending else _answer(case, approval),
+        count=_count(case, approval, viewer, reader) if pending else (),
+        asking=_asking(case, approval, viewer) if pending else (),
         cautions=_cautions(case, approval) if pending else (),
         facts=_prompt_facts(case, approval),
         verdict=verdict,
-        actions_title=_actions_title(case, approval),
+        actions_title=_actions_title(case, approval, viewer),
         actions=tuple(
             _proposal_line(n, a, approval.purpose) if pending else _asked_line(n, a, approval)
             for n, a in enumerate(asked, start=1)
@@ -600,9 +636,71 @@ def approval_prompt(case: Case, approval: Approval) -> ApprovalView:
         deadline=say(f"approval_prompt.answer_by{_deadline_kind(case, approval)}", until=approval.expires_at)
         if pending
         else None,
-        form=_prompt_form(case, approval) if pending else _afterwards_form(case, approval),
+        form=_form_for(case, approval, viewer) if pending else _afterwards_form(case, approval),
+        refresh=_prompt_refresh(approval) if pending else None,
         notification=_notification(case, approval),
     )
+
+
+def _count(case: Case, approval: Approval, viewer: Viewer, reader: str) -> tuple[Text, ...]:
+    """How many of those who must agree have, for whom it waits, and what the reader has said already."""
+    agreed = standing_of(case, approval).approved_by
+    lines = [say("approval_prompt.waiting_for", who=_awaited(case, approval))] if viewer is Viewer.REQUESTER else []
+    if approval.needed > 1 and agreed:
+        names = [actor.name for actor in agreed]
+        lines.append(say("approval_prompt.approved_so_far", done=len(agreed), needed=approval.needed, names=names))
+    elif approval.needed > 1:
+        lines.append(say("approval_prompt.approved_by_none", needed=approval.needed))
+    lines += _risk_unread(approval)
+    mine = next((vote for vote in approval.votes if reader and _same(vote.by.user_oid, reader)), None)
+    if mine is not None and mine.granted:
+        lines.append(say("approval_prompt.own_vote", at=mine.at))
+    return tuple(lines)
+
+
+def _risk_unread(approval: Approval) -> list[Text]:
+    """Whose approval counts although nobody could look whether their own account is at risk."""
+    names = [vote.by.name for vote in approval.votes if vote.granted and vote.risk_unread]
+    return [say("approval_prompt.risk_unread", names=names)] if names else []
+
+
+def _same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+def _asking(case: Case, approval: Approval, viewer: Viewer) -> tuple[Text, ...]:
+    """Why it takes so many, who is asked, and what stands in the boxes."""
+    lines = [say("approval_prompt.why_so_many", why=approval.why)] if approval.needed > 1 and approval.why else []
+    if viewer is not Viewer.REQUESTER and approval.level == 0:
+        lines.append(say("approval_prompt.asks", who=_asked(approval)))
+    if approval.level > 0:
+        lines.append(say("approval_prompt.escalated", who=_asked(approval)))
+    last = _last_choice(approval)
+    if viewer is Viewer.APPROVER and last is not None and _offered(case, approval):
+        lines.append(say("approval_prompt.boxes_of", who=last.by.name))
+    return tuple(lines)
+
+
+def _last_choice(approval: Approval) -> Vote | None:
+    """The last answer that counts and that left boxes ticked or not."""
+    return next((vote for vote in reversed(approval.votes) if vote.granted and vote.ticked is not None), None)
+
+
+def _form_for(case: Case, approval: Approval, viewer: Viewer) -> Form | None:
+    about = {"case": case.case_id, "prompt": approval.prompt_id}
+    remind = Button("remind", say("button.remind"), about)
+    if viewer is Viewer.APPROVER:
+        form = _prompt_form(case, approval)
+        return replace(form, buttons=(*form.buttons, remind))
+    if viewer is Viewer.REQUESTER:
+        may_cancel = case.state in CANCELLABLE_STATES and approval.purpose not in ON_THEIR_OWN
+        cancel = (Button("cancel", say("button.cancel"), about),) if may_cancel else ()
+        return Form(buttons=(*cancel, remind))
+    return Form(buttons=(_prompt_refresh(approval, "button.my_view"),)) if viewer is Viewer.CROWD else None
+
+
+def _prompt_refresh(approval: Approval, title: str = "button.refresh") -> Button:
+    return Button("refresh", say(title), {"case": approval.case_id, "prompt": approval.prompt_id})
 
 
 def _deadline_kind(case: Case, approval: Approval) -> str:
@@ -611,11 +709,20 @@ def _deadline_kind(case: Case, approval: Approval) -> str:
     return "" if blocked and approval.purpose not in ON_THEIR_OWN else ".undo"
 
 
-def _actions_title(case: Case, approval: Approval) -> Text:
-    if approval.state is not ApprovalState.PENDING:
+def _actions_title(case: Case, approval: Approval, viewer: Viewer) -> Text:
+    if approval.state is not ApprovalState.PENDING or approval.never:
         return say("approval_prompt.actions_asked")
+    if viewer is not Viewer.APPROVER:
+        return say("approval_prompt.actions_seen")
     boxes = approval.purpose is ApprovalPurpose.REMEDIATION and _boxes(case) is not None
     return say(f"approval_prompt.{approval.purpose.value}.actions" + (".boxes" if boxes else ""))
+
+
+def outcome(case: Case, prompt_id: str) -> NoticeView:
+    """How a question ended, for whoever asked: who said so, when and why."""
+    prompt = case.prompt(prompt_id)
+    tone, body = faces.APPROVALS[prompt.state], _answer(case, prompt, with_now=False)
+    return notice(tone, _prompt_headline(case, prompt), body, (_refresh(case),))
 
 
 def _prompt_headline(case: Case, approval: Approval) -> Text:
@@ -661,8 +768,11 @@ def _question_kind(case: Case, approval: Approval) -> str:
 def _cautions(case: Case, approval: Approval) -> tuple[Text, ...]:
     """What the one who says yes takes upon themselves: little evidence, or actions that are not proven and why."""
     if approval.purpose is ApprovalPurpose.OVERRIDE:
-        return (say("approval_prompt.unproven"), *(_unproven_text(action) for action in _unproven(case)))
-    cautions = [case.because] if case.because and approval.purpose is ApprovalPurpose.REMEDIATION else []
+        unproven = (say("approval_prompt.unproven"), *(_unproven_text(action) for action in _unproven(case)))
+        return (*((approval.never,) if approval.never else ()), *unproven)
+    cautions = [approval.never] if approval.never else []
+    if case.because and approval.purpose is ApprovalPurpose.REMEDIATION:
+        cautions.append(case.because)
     if case.needs_reason(approval) and case.verdict:
         cautions.append(say("approval_prompt.little_read", n=case.verdict.checked, m=case.verdict.total))
     if approval.purpose is ApprovalPurpose.REMEDIATION and _has_to_choose_a_method(case):
@@ -684,14 +794,19 @@ def _unproven_text(action: Action) -> Text:
     )
 
 
-def _answer(case: Case, approval: Approval) -> tuple[Text, ...]:
+def _answer(case: Case, approval: Approval, *, with_now: bool = True) -> tuple[Text, ...]:
     """When and why it was answered, and what became of it."""
     lines = [say(f"approval_state.{approval.state.value}.note")]
     if approval.decided_by and approval.decided_at:  # what time or news has settled, nobody has decided
         lines = [say("approval_prompt.decided", by=_decider(approval), at=approval.decided_at)]
+    elif approval.decided_at:
+        called_off = approval.state is ApprovalState.CANCELLED and case.state is CaseState.CANCELLED
+        lines = [case.outcome] if called_off and case.outcome else lines  # it names who did
+        lines.append(say("approval_prompt.ended", at=approval.decided_at))
     if approval.reason:
         lines.append(say("approval_prompt.reason_given", reason=approval.reason))
-    if approval.state in _MORE_TO_TELL and approval.purpose not in ON_THEIR_OWN:
+    lines += _risk_unread(approval)
+    if with_now and approval.state in _MORE_TO_TELL and approval.purpose not in ON_THEIR_OWN:
         lines.append(say("approval_prompt.now", headline=_headline(case)))
     return tuple(lines)
 
@@ -727,6 +842,17 @@ def _unreadable(case: Case) -> tuple[Text, ...]:
 
 
 def _prompt_form(case: Case, approval: Approval) -> Form:
+    """What an approver can type and press; where nobody may approve, no button that would only be refused."""
+    form = _question_form(case, approval)
+    if approval.never is None:
+        return form
+    kept = tuple(
+        replace(button, sends_inputs=False) for button in form.buttons if button.verb not in ("approve", "override")
+    )
+    return Form(buttons=kept)
+
+
+def _question_form(case: Case, approval: Approval) -> Form:
     claim = {"claim": approval.claim}
     deny = Button("deny", say("button.deny"), claim, style="destructive", sends_inputs=True)
     if approval.purpose is ApprovalPurpose.OVERRIDE:
@@ -734,7 +860,7 @@ def _prompt_form(case: Case, approval: Approval) -> Form:
         return Form((_override_reason(),), None, (_override_button(approval.claim), replace(deny, sends_inputs=False)))
     if approval.purpose is ApprovalPurpose.UNDO:
         return _undo_form(case, approval, claim, deny)
-    boxes = _boxes(case) if approval.purpose is ApprovalPurpose.REMEDIATION else None
+    boxes = _boxes(case, _last_choice(approval)) if approval.purpose is ApprovalPurpose.REMEDIATION else None
     approve = Button(
         "approve", say("button.approve"), {**claim, **({"boxes": "yes"} if boxes else {})}, "positive", True
     )
@@ -747,6 +873,7 @@ def _prompt_form(case: Case, approval: Approval) -> Form:
 
 def _undo_form(case: Case, approval: Approval, claim: dict[str, str], deny: Button) -> Form:
     """A box for each change: one rule that was the user's own can come back without those of the attacker."""
+    last = _last_choice(approval)
     reason = Field("reason", say("deny.reason.label"), say("deny.reason.placeholder"))
     boxes = Choices(
         input_id="actions",
@@ -754,7 +881,7 @@ def _undo_form(case: Case, approval: Approval, claim: dict[str, str], deny: Butt
         choices=tuple(Choice(a.action_id, _undo_label(a)) for a in _asked_actions(case, approval)),
         error=say("tick.error"),
         several=True,
-        selected=approval.about,
+        selected=approval.about if last is None else _in_order(last.ticked, approval.about),
         required=False,
     )
     put_back = Button("approve", say("button.undo"), {**claim, "boxes": "yes"}, style="positive", sends_inputs=True)
@@ -776,8 +903,27 @@ def _little_read_reason() -> Field:
     )
 
 
-def _boxes(case: Case) -> Choices | None:
-    """A box for each action that may be left out. With very many there are none, and the plan is taken as it is."""
+def proposed_ticks(case: Case, approval: Approval) -> tuple[str, ...] | None:
+    """What is ticked on the card of an open question: what was proposed, or what the last approver left; None without
+    boxes."""
+    choices = _offered(case, approval)
+    return choices.selected if choices else None
+
+
+def _offered(case: Case, approval: Approval) -> Choices | None:
+    return _question_form(case, approval).choices
+
+
+def _in_order(ticked: Iterable[str] | None, order: Iterable[str]) -> tuple[str, ...]:
+    chosen = frozenset(ticked or ())
+    return tuple(each for each in order if each in chosen)
+
+
+def _boxes(case: Case, last: Vote | None = None) -> Choices | None:
+    """
+    A box for each action that may be left out, ticked as proposed or as the last approver has left them. With very many
+    there are none, and the plan is taken as it is.
+    """
     optional = [a for a in case.actions if a.optional and a.state is ActionState.PROPOSED]
     if not optional or len(optional) > MAX_BOXES:
         return None
@@ -787,7 +933,9 @@ def _boxes(case: Case) -> Choices | None:
         choices=tuple(Choice(action.action_id, _action_label(action)) for action in optional),
         error=say("tick.error"),
         several=True,
-        selected=tuple(action.action_id for action in optional if action.ticked),
+        selected=tuple(action.action_id for action in optional if action.ticked)
+        if last is None
+        else _in_order(last.ticked, (action.action_id for action in optional)),
         required=False,
     )
 
@@ -962,6 +1110,10 @@ _COMMANDS = (
     "prevention",
     "access_pass",
     "help",
+    "approve",
+    "deny",
+    "remind",
+    "oncall",
     "approvals_here",
     "alerts_here",
 )
@@ -986,3 +1138,24 @@ def refusal(reason: Text, current: View | None) -> View:
     if isinstance(silent, ChecklistView):
         return replace(silent, steps=tuple(replace(step, form=None) for step in silent.steps))
     return silent
+
+
+def sign_in_first(current: View, address: str, *, ticked: Sequence[str] | None, reason: str) -> View:
+    """
+    What somebody sees whose approval takes a fresh sign-in: the question as they have filled it in, so that nothing has
+    to be typed or ticked again, with the button that opens the browser before the others.
+    """
+    form = current.form or Form()
+    again = next((button.title for button in form.buttons if button.verb in _AGREEING), say("button.approve"))
+    opens = Button("sign_in", say("button.sign_in_again"), style="positive", opens=address)
+    filled = replace(
+        form,
+        fields=tuple(replace(field, value=reason) if field.input_id == "reason" else field for field in form.fields),
+        choices=replace(form.choices, selected=tuple(ticked)) if form.choices and ticked is not None else form.choices,
+        buttons=(opens, *form.buttons),
+    )
+    return replace(current, refused=say("step_up.needed", button=again), form=filled, refresh=None)
+
+
+#: Buttons that say yes.
+_AGREEING = frozenset({"approve", "override"})

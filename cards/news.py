@@ -19,7 +19,7 @@ _AFTERWARDS = frozenset({CaseState.UNBLOCKED, CaseState.CLOSED})
 
 
 def news(case: Case, news: News) -> View:
-    """The card for this news of the case, as it is now."""
+    """The card for this news of the case, as it is now. How a question ended (DECIDED) is `compose.outcome`."""
     if news.kind is NewsKind.REMINDER:
         return reminder(case, news.person)
     return _AFTER_UNBLOCK[news.kind](case)

@@ -12,6 +12,7 @@ from cards import compose, faces, news, prevention
 from cards.diagnosis import diagnosis
 from cards.pictures import pictures
 from cards.views import Tone, View
+from services.approvals import Viewer
 from services.cases import (
     Action,
     ActionKind,
@@ -46,6 +47,7 @@ from services.cases import (
     UnknownReason,
     Verdict,
     VerdictLabel,
+    Vote,
     plan_hash,
     say,
 )
@@ -312,6 +314,7 @@ def sample_cases() -> dict[str, Case]:
         "choosing": _case(CaseState.CHOOSING, candidates=_JANES),
         "investigating": _known(CaseState.INVESTIGATING, findings=_compromised_findings()[:4], reading_since=NOW),
         "awaiting_approval": _judged(CaseState.AWAITING_APPROVAL),
+        "one_of_two": _one_of_two(),
         "awaiting_approval_pending": _still_reading(),
         "awaiting_approval_no_evidence": _no_evidence(),
         "containing": _acting(CaseState.CONTAINING, proven, running, *(proposed,) * 4),
@@ -533,8 +536,73 @@ def _prompts() -> dict[str, View]:
         "approval_prompt_superseded": compose.approval_prompt(
             asked, _approval(asked.actions, ApprovalState.SUPERSEDED)
         ),
+        "approval_prompt_sign_in": compose.sign_in_first(
+            compose.approval_prompt(asked, pending),
+            "https://unblock.contoso.com/step-up/abc",
+            ticked=(),
+            reason="I called her",
+        ),
         "approval_prompt_refused": compose.refusal(say("refusal.own_request"), compose.approval_prompt(asked, pending)),
+        **_seen_prompts(),
     }
+
+
+def _seen_prompts() -> dict[str, View]:
+    """An open question that needs two, as each viewer sees it, and on its way from one level to the next."""
+    asked = _judged(CaseState.AWAITING_APPROVAL)
+    one_of_two = sample_cases()["one_of_two"].approvals[0]
+    nobody_yet = one_of_two.model_copy(update={"votes": ()})
+    passed_on = nobody_yet.model_copy(update={"level": 1, "asked_names": (_LEE.name, "Grace Hopper")})
+    never = nobody_yet.model_copy(
+        update={"never": say("policy.never.protected", kind=say("policy.kind.break_glass")), "needed": 1, "why": ()}
+    )
+    return {
+        "approval_prompt_nobody_of_two": compose.approval_prompt(asked, nobody_yet),
+        "approval_prompt_one_of_two": compose.approval_prompt(asked, one_of_two, reader=_LEE.user_oid),
+        "approval_prompt_own_vote": compose.approval_prompt(asked, one_of_two, reader=_MEGAN.user_oid),
+        "approval_prompt_requester": compose.approval_prompt(asked, one_of_two, Viewer.REQUESTER, _ALEX.user_oid),
+        "approval_prompt_bystander": compose.approval_prompt(asked, one_of_two, Viewer.BYSTANDER),
+        "approval_prompt_crowd": replace(
+            compose.approval_prompt(asked, one_of_two, Viewer.CROWD), refresh_for=("29:1alex", "29:1megan")
+        ),
+        "approval_prompt_escalated": compose.approval_prompt(asked, passed_on),
+        "approval_prompt_never": compose.approval_prompt(asked, never),
+        "approval_prompt_not_asked": compose.refusal(
+            say("refusal.not_asked"), compose.approval_prompt(asked, nobody_yet, Viewer.BYSTANDER)
+        ),
+        "oncall": compose.notice(
+            Tone.NEUTRAL,
+            say("notice.oncall", names=(_MEGAN.name, _LEE.name)),
+            (
+                say("notice.oncall_between", since=NOW - timedelta(hours=9), until=NOW + timedelta(hours=15)),
+                say("oncall.where.source", source="PagerDuty"),
+            ),
+        ),
+        "oncall_source_down": compose.notice(
+            Tone.WARNING,
+            say("notice.oncall", names=(_MEGAN.name,)),
+            (
+                say("oncall.where.last_known", source="PagerDuty", at=NOW - timedelta(hours=2)),
+                say(
+                    "oncall.problem.last_known",
+                    reasons=[say("oncall.why.silent", source="PagerDuty")],
+                    source="PagerDuty",
+                    at=NOW - timedelta(hours=2),
+                ),
+            ),
+        ),
+    }
+
+
+def _one_of_two() -> Case:
+    """Two must agree, and Megan has, with the boxes as they were proposed."""
+    case = _judged(CaseState.AWAITING_APPROVAL)
+    why = (say("policy.why.impact", impact=say("impact.high"), count=say("policy.count.2")),)
+    levels, asked = (("oncall",), (_LEE.user_oid,)), (_MEGAN.name, _LEE.name)
+    needs = {"needed": 2, "levels": levels, "why": why, "asked_names": asked}
+    question = case.approvals[0].model_copy(update=needs)
+    vote = Vote(by=_MEGAN, granted=True, at=NOW + timedelta(minutes=4), ticked=compose.proposed_ticks(case, question))
+    return case.with_approval(question.model_copy(update={"votes": (vote,)}))
 
 
 def _first_prompt(case: Case) -> View:

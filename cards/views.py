@@ -62,6 +62,8 @@ class Field:
     multiline: bool = True
     #: A day to be picked from a calendar; it is sent as ISO 8601 (2026-12-24).
     is_date: bool = False
+    #: What stands in it from the beginning.
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Button:
     style: str = "default"
     #: Whether what was typed goes along, and so has to be valid.
     sends_inputs: bool = False
+    #: An address that it opens in the browser; then nothing is sent.
+    opens: str = ""
 
     @property
     def payload(self) -> dict[str, str]:
@@ -172,6 +176,8 @@ class View:
     form: Form | None = None
     #: The action that Teams offers as "Refresh card".
     refresh: Button | None = None
+    #: Teams' ids (`29:...`) of those for whom it does that by itself, so that each sees their own card: 60 at most.
+    refresh_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +203,10 @@ class ApprovalView(View):
     question: Text
     #: When and why it was answered; empty while it is open.
     answer: tuple[Text, ...] = ()
+    #: How many have agreed so far, and what the reader has answered.
+    count: tuple[Text, ...] = ()
+    #: Who is asked, why so many, and what another choice of boxes would do.
+    asking: tuple[Text, ...] = ()
     #: Said in words next to the question because it changes the answer.
     cautions: tuple[Text, ...] = ()
     facts: tuple[Text, ...] = ()

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from services.access import Access
 from services.audit import NewEntry, Tag, note
@@ -24,11 +26,13 @@ from services.cases import (
     ApprovalState,
     Case,
     CaseState,
+    Vote,
     plan_hash,
     say,
     undo_hash,
 )
-from services.errors import AlreadyDecided, BadInput, NotAllowed, PlanChanged, PromptOutdated
+from services.errors import AlreadyDecided, BadInput, NotAllowed, PlanChanged, PromptOutdated, StepUpNeeded
+from services.policy import Policy, Requirement, Standing, required, schedule, standing
 from services.ports import Clock
 from services.store import Store
 
@@ -37,6 +41,15 @@ MAX_REASON_LENGTH = 500
 
 #: Questions that leave the case where it is, and have a workflow of their own.
 ON_THEIR_OWN = frozenset({ApprovalPurpose.UNDO, ApprovalPurpose.FIX})
+
+
+class Viewer(StrEnum):
+    """Who looks at a question that is still open."""
+
+    APPROVER = "approver"  # could answer it now
+    REQUESTER = "requester"  # asked for it, and waits
+    BYSTANDER = "bystander"  # may read it
+    CROWD = "crowd"  # everybody in a conversation of very many: nothing to press but for a card of one's own
 
 
 @dataclass(frozen=True)
@@ -51,8 +64,30 @@ class DecideApproval:
     ticked: tuple[str, ...] | None = None
 
 
-def new_approval(case: Case, purpose: ApprovalPurpose, *, at: datetime, wait: timedelta) -> Approval:
-    """A prompt for the case's plan as it stands now."""
+def new_approval(
+    case: Case,
+    purpose: ApprovalPurpose,
+    policy: Policy,
+    *,
+    at: datetime,
+    wait: timedelta | None = None,
+    about: Sequence[Action] = (),
+) -> Approval:
+    """
+    A prompt for the case's plan as it stands now, with what the policy asks of it at this moment.
+
+    `about` are the actions when it is not the plan; `wait` is how long it stays open when the policy does not say.
+    """
+    actions = about or [action for action in case.actions if action.state is not ActionState.SKIPPED]
+    needs = required(
+        policy,
+        impacts={action.impact for action in actions},
+        verdict=case.verdict.label if case.verdict else None,
+        purpose=purpose,
+        protected=case.protected,
+        at=at,
+    )
+    times = schedule(policy, at)
     return Approval(
         prompt_id=uuid.uuid4().hex,
         claim=secrets.token_urlsafe(24),
@@ -60,21 +95,41 @@ def new_approval(case: Case, purpose: ApprovalPurpose, *, at: datetime, wait: ti
         purpose=purpose,
         plan_hash=plan_hash(case.actions),
         asked_at=at,
-        expires_at=at + wait,
+        expires_at=times.expires_at if wait is None else at + wait,
+        needed=needs.count,
+        levels=needs.levels,
+        self_allowed=needs.self_allowed,
+        never=needs.never,
+        why=needs.why,
+        step_up_max_age_s=needs.step_up_max_age.total_seconds() if needs.step_up_max_age else None,
+        remind_at=times.remind_at,
+        escalate_at=times.escalate_at,
     )
 
 
-def new_undo(case: Case, actions: tuple[Action, ...], by: Actor, *, at: datetime, wait: timedelta) -> Approval:
+def standing_of(case: Case, prompt: Approval) -> Standing:
+    """How a prompt stands after the answers so far."""
+    needs = Requirement(
+        count=prompt.needed, levels=prompt.levels, self_allowed=prompt.self_allowed, never=prompt.never, why=prompt.why
+    )
+    asked_by = {case.requester.user_oid} | ({prompt.asked_by.user_oid} if prompt.asked_by else set())
+    subject_oid = case.subject.user_oid if case.subject else None
+    return standing(needs, prompt.votes, requesters=asked_by, subject_oid=subject_oid)
+
+
+def new_undo(
+    case: Case, actions: tuple[Action, ...], by: Actor, policy: Policy, *, at: datetime, wait: timedelta
+) -> Approval:
     """A prompt for taking back exactly these actions."""
-    prompt = new_approval(case, ApprovalPurpose.UNDO, at=at, wait=wait)
+    prompt = new_approval(case, ApprovalPurpose.UNDO, policy, at=at, wait=wait, about=actions)
     about = tuple(action.action_id for action in actions)
     asked = {"about": about, "asked_by": by, "plan_hash": undo_hash(case.actions_of(about))}
     return prompt.model_copy(update=asked)
 
 
-def new_fix(case: Case, fix: Action, by: Actor, *, at: datetime, wait: timedelta) -> Approval:
+def new_fix(case: Case, fix: Action, by: Actor, policy: Policy, *, at: datetime, wait: timedelta) -> Approval:
     """A prompt for exactly this change, which the case must hold already among its fixes."""
-    prompt = new_approval(case, ApprovalPurpose.FIX, at=at, wait=wait)
+    prompt = new_approval(case, ApprovalPurpose.FIX, policy, at=at, wait=wait, about=(fix,))
     asked = {"about": (fix.action_id,), "asked_by": by, "plan_hash": undo_hash(case.actions_of((fix.action_id,)))}
     return prompt.model_copy(update=asked)
 
@@ -96,31 +151,82 @@ class Approvals:
         """
         Record one decision; the case as it is afterwards. The same person's repeated decision is that decision.
 
-        Raises NotAllowed (and records the refusal), AlreadyDecided, PromptOutdated, BadInput, CaseNotFound.
+        Raises NotAllowed (and records the refusal), AlreadyDecided, PromptOutdated, BadInput, CaseNotFound, and
+        StepUpNeeded when nothing but a fresh sign-in is missing.
         """
         case, prompt = await self.prompt_of(order.claim)
         try:
-            await self._access.check_approver(order.by, case)
+            account = await self._access.check_approver(order.by, case, prompt)
             _check_not_asker(order, prompt)
             _check_second_person(order, case, prompt)
+            _check_not_never(order, prompt)
+            fallen = await self._no_longer_counting(order, case, prompt)
         except NotAllowed as refusal:
             details = {"prompt_id": prompt.prompt_id, "reason": refusal.reason, "granted": order.granted}
             await self._store.record(note(Tag.CLICK_REFUSED, case.case_id, order.by, **details))
             raise
         now = self._clock.now()
-        return await self._store.change_case(case.case_id, lambda case: decided(case, prompt.prompt_id, order, now))
+        _, entries = decided(case, prompt.prompt_id, order, now, fallen)
+        if not entries:  # said before, as most clicks of a crowd are: nobody has to wait in line for the case
+            return case
+        await self._check_sign_in(order, case, prompt, now)
+        unread = account.risk_unread
+        return await self._store.change_case(
+            case.case_id, lambda case: decided(case, prompt.prompt_id, order, now, fallen, risk_unread=unread)
+        )
+
+    async def _check_sign_in(self, order: DecideApproval, case: Case, prompt: Approval, now: datetime) -> None:
+        """
+        Saying yes to the hardest actions takes a fresh sign-in of this person for this prompt; saying no never does.
+
+        Nobody is asked for it with a click that would not count anyway: what is wrong with that one is raised first.
+        """
+        if not order.granted or prompt.step_up_max_age_s is None:
+            return
+        _, entries = decided(case, prompt.prompt_id, order, now)
+        if not entries:
+            return  # said before
+        proofs = await self._store.sign_ins_of(order.by.user_oid, prompt.prompt_id)
+        if not any(proof.counts(now) for proof in proofs):
+            raise StepUpNeeded(case_id=case.case_id, prompt_id=prompt.prompt_id)
+
+    async def _no_longer_counting(self, order: DecideApproval, case: Case, prompt: Approval) -> frozenset[str]:
+        """
+        Those whose approval was counted before and who may not approve any more, as object ids: taken out of the group,
+        disabled, or held by an attacker. Raises NotAllowed when that cannot be told.
+        """
+        if not order.granted or prompt.state is not ApprovalState.PENDING:
+            return frozenset()
+        fallen = set()
+        for vote in prompt.votes:
+            try:
+                await self._access.check_approver(vote.by, case, prompt)
+            except NotAllowed as refusal:
+                if refusal.reason == "cannot_check":
+                    raise
+                fallen.add(vote.by.user_oid)
+        return frozenset(fallen)
 
 
-def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) -> tuple[Case, list[NewEntry]]:
+def decided(
+    case: Case,
+    prompt_id: str,
+    order: DecideApproval,
+    now: datetime,
+    fallen: Collection[str] = (),
+    *,
+    risk_unread: bool = False,
+) -> tuple[Case, list[NewEntry]]:
     """
-    The case with the decision in it. Pure.
+    The case with the decision in it. Pure. The approvals of `fallen` (object ids) do not count any more. `risk_unread`
+    is whether the risk of the account of whoever decides could not be read, which goes on the record.
 
     Raises AlreadyDecided, PromptOutdated, BadInput: no reason where one is needed (an override, or a plan that rests on
     too little that could be read), or a box that is not on the card.
     """
     prompt = next(a for a in case.approvals if a.prompt_id == prompt_id)
     wanted = ApprovalState.GRANTED if order.granted else ApprovalState.DENIED
-    if prompt.state is wanted and prompt.decided_by is not None and prompt.decided_by.user_oid == order.by.user_oid:
+    if _is_said_already(prompt, order):
         return case, []
     if prompt.state in (ApprovalState.GRANTED, ApprovalState.DENIED):
         raise AlreadyDecided(case_id=case.case_id)
@@ -131,6 +237,10 @@ def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) ->
     reason = order.reason.strip()[:MAX_REASON_LENGTH]
     if order.granted and not reason and case.needs_reason(prompt):
         raise BadInput(what="reason")
+    vote = Vote(by=order.by, granted=order.granted, at=now, reason=reason, ticked=order.ticked, risk_unread=risk_unread)
+    prompt = _with_vote(_without(prompt, fallen), vote)
+    if order.granted and (standing_now := standing_of(case, prompt)).missing:
+        return case.with_approval(prompt), [_partly(case, prompt, vote, standing_now)]
     settled = prompt.model_copy(update={"state": wanted, "decided_by": order.by, "decided_at": now, "reason": reason})
     left_out: tuple[str, ...] = ()
     if order.granted:
@@ -146,8 +256,49 @@ def decided(case: Case, prompt_id: str, order: DecideApproval, now: datetime) ->
         approved_hash=settled.approved_hash,
         left_out=list(left_out),
         reason=reason,
+        risk_unread=risk_unread,
     )
     return _moved(case.with_approval(settled), prompt.purpose, order, reason, now), [entry]
+
+
+def _is_said_already(prompt: Approval, order: DecideApproval) -> bool:
+    """Whether this person has given this very answer before: a double click, or Teams saying it again."""
+    ticked = None if order.ticked is None else tuple(order.ticked)
+    mine = [vote for vote in prompt.votes if vote.by.user_oid.casefold() == order.by.user_oid.casefold()]
+    if not mine or mine[-1].granted is not order.granted:
+        return False
+    return prompt.state is not ApprovalState.PENDING or mine[-1].ticked == ticked
+
+
+def _without(prompt: Approval, fallen: Collection[str]) -> Approval:
+    return prompt.model_copy(update={"votes": tuple(vote for vote in prompt.votes if vote.by.user_oid not in fallen)})
+
+
+def _with_vote(prompt: Approval, vote: Vote) -> Approval:
+    """
+    The prompt with one more answer. An approval of other boxes starts the count anew: all must agree to the same list.
+    """
+    before = [
+        earlier
+        for earlier in prompt.votes
+        if earlier.by.user_oid.casefold() != vote.by.user_oid.casefold()
+        and (not vote.granted or earlier.ticked == vote.ticked)
+    ]
+    return prompt.model_copy(update={"votes": (*before, vote)})
+
+
+def _partly(case: Case, prompt: Approval, vote: Vote, now: Standing) -> NewEntry:
+    return note(
+        Tag.APPROVAL_VOTED,
+        case.case_id,
+        vote.by,
+        prompt_id=prompt.prompt_id,
+        purpose=prompt.purpose.value,
+        plan_hash=prompt.plan_hash,
+        approved_by=[actor.user_oid for actor in now.approved_by],
+        missing=now.missing,
+        risk_unread=vote.risk_unread,
+    )
 
 
 def _hash_now(case: Case, prompt: Approval) -> str:
@@ -230,17 +381,29 @@ def _tag(purpose: ApprovalPurpose, granted: bool) -> Tag:
 
 
 def _check_not_asker(order: DecideApproval, prompt: Approval) -> None:
+    if prompt.self_allowed:
+        return
     if prompt.asked_by is not None and prompt.asked_by.user_oid.casefold() == order.by.user_oid.casefold():
         raise NotAllowed("own_request")
 
 
 def _check_second_person(order: DecideApproval, case: Case, prompt: Approval) -> None:
-    """Who approved the plan cannot also lift the lock that the plan's outcome has put on."""
-    if prompt.purpose is not ApprovalPurpose.OVERRIDE or not order.granted:
+    """
+    Who approved the plan cannot alone lift the lock that the plan's outcome has put on; where two must agree to that,
+    they may be one of the two.
+    """
+    if prompt.purpose is not ApprovalPurpose.OVERRIDE or not order.granted or prompt.needed > 1:
         return
-    approvers = {a.decided_by.user_oid for a in case.approvals if a.decided_by and a.state is ApprovalState.GRANTED}
+    granted = [a for a in case.approvals if a.state is ApprovalState.GRANTED]
+    approvers = {a.decided_by.user_oid for a in granted if a.decided_by}
+    approvers |= {vote.by.user_oid for a in granted for vote in a.votes if vote.granted}
     if prompt.state is ApprovalState.PENDING and order.by.user_oid in approvers:
         raise NotAllowed("same_approver")
+
+
+def _check_not_never(order: DecideApproval, prompt: Approval) -> None:
+    if order.granted and prompt.never is not None:
+        raise NotAllowed("never")
 
 
 def settled_without_decision(case: Case, state: ApprovalState, now: datetime, *purposes: ApprovalPurpose) -> Case:

@@ -355,6 +355,19 @@ class ApprovalState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+class Vote(Value):
+    """One person's answer to one question, as it was stored."""
+
+    by: Actor
+    granted: bool
+    at: datetime
+    reason: str = ""
+    #: The actions that were left ticked; None for a card without boxes.
+    ticked: tuple[str, ...] | None = None
+    #: Whether the risk of this person's own account could not be read when they answered.
+    risk_unread: bool = False
+
+
 class Approval(Value):
     """One question to the on-call and its answer. `claim` is the opaque, one-shot id that its buttons carry."""
 
@@ -371,6 +384,29 @@ class Approval(Value):
     decided_by: Actor | None = None
     decided_at: datetime | None = None
     reason: str = ""
+    #: How many different people must agree, and whom to ask: object ids of people or groups, or "oncall", level by
+    #: level. Fixed when it was asked; a question of before has no levels and goes to the setting `approvers`.
+    needed: int = 1
+    levels: tuple[tuple[str, ...], ...] = ()
+    #: Whether who asked may be one of them.
+    self_allowed: bool = False
+    #: Why nobody may approve it, whoever answers.
+    never: Text | None = None
+    #: What makes it so many, for the card.
+    why: tuple[Text, ...] = ()
+    #: How long ago an approver may have signed in, in seconds; None when that does not matter.
+    step_up_max_age_s: float | None = None
+    #: The answers so far, in the order in which they were stored.
+    votes: tuple[Vote, ...] = ()
+    #: When it is brought back to mind and passed on, and how often that was done.
+    remind_at: tuple[datetime, ...] = ()
+    escalate_at: tuple[datetime, ...] = ()
+    reminded: int = 0
+    level: int = 0
+    #: Names of those who are asked at this level; empty when they could not be read.
+    asked_names: tuple[str, ...] = ()
+    #: When somebody had it brought back to mind last.
+    reminded_at: datetime | None = None
     #: Who asked, when it was not the requester of the case.
     asked_by: Actor | None = None
     #: The actions that an undo or a fix is about.
@@ -614,6 +650,8 @@ class Case(Value):
     #: What else keeps mail from leaving, when it is not (only) the restricted list.
     diagnosis: Diagnosis | None = None
     findings: tuple[Finding, ...] = ()
+    #: Kinds of protection that the account has or may have, by the policy; they ask for more approvers.
+    protected: tuple[str, ...] = ()
     #: While the signals are read, and when all of them had been; a slow one may come in after the verdict.
     reading_since: datetime | None = None
     reading_ended_at: datetime | None = None

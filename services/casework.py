@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from services.access import Access
-from services.approvals import ON_THEIR_OWN, Approvals, DecideApproval, new_undo, settled_without_decision
+from services.approvals import ON_THEIR_OWN, Approvals, DecideApproval, Viewer, new_undo, settled_without_decision
 from services.audit import NewEntry, Tag, note
 from services.case_ids import new_case_id
 from services.cases import (
     CANCELLABLE_STATES,
     ActionState,
     Actor,
+    Approval,
     ApprovalPurpose,
     ApprovalState,
     Case,
@@ -30,10 +31,20 @@ from services.cases import (
 )
 from services.changes import ChangeJobs
 from services.containment import undo_plan
-from services.errors import BadInput, NotAllowed, NothingToUndo, StaleVersion, WrongState
+from services.errors import (
+    BadInput,
+    NoOpenQuestion,
+    NotAllowed,
+    NothingToUndo,
+    RemindedLately,
+    SeveralQuestions,
+    StaleVersion,
+    WrongState,
+)
 from services.follow_up import FollowUps, close
 from services.identification import Identified, SenderList, SubjectDirectory, identify
 from services.judging import prompt_entry
+from services.policy import Policy
 from services.ports import Clock, Notifier
 from services.remediation import Remediation
 from services.store import Store
@@ -41,6 +52,9 @@ from services.tracking import ticked
 
 #: The first card is to be there within a second.
 QUICK_CHECK_S = 0.5
+
+#: Nobody can have the approvers reminded more often than this.
+REMIND_AGAIN_AFTER = timedelta(minutes=5)
 
 #: How long the question whether to take back stays open.
 UNDO_TIMEOUT = timedelta(hours=24)
@@ -97,6 +111,15 @@ class CancelCase:
 
 
 @dataclass(frozen=True)
+class RemindApprovers:
+    """Bring an open question back to mind now: the one that is named, or else the oldest."""
+
+    by: Actor
+    case_id: str
+    prompt_id: str = ""
+
+
+@dataclass(frozen=True)
 class AskUndo:
     by: Actor
     case_id: str
@@ -132,6 +155,7 @@ class Casework:
         approvals: Approvals,
         remediation: Remediation,
         changes: ChangeJobs,
+        policy: Policy,
         followers: FollowUps,
         notifier: Notifier,
         directory: SubjectDirectory,
@@ -144,6 +168,7 @@ class Casework:
         self._approvals = approvals
         self._remediation = remediation
         self._changes = changes
+        self._policy = policy
         self._followers = followers
         self._notifier = notifier
         self._directory = directory
@@ -235,9 +260,12 @@ class Casework:
 
     async def decide_approval(self, order: DecideApproval) -> Case:
         """Approve, deny or override. See `Approvals.decide` for what it raises."""
+        before, asked = await self._approvals.prompt_of(order.claim)
         case = await self._approvals.decide(order)
+        if case.version == before.version:  # a repeated click is no news
+            return case
         await self._tell(case)
-        _, prompt = await self._approvals.prompt_of(order.claim)
+        prompt = case.prompt(asked.prompt_id)
         if prompt.purpose in ON_THEIR_OWN:
             await self._changes.start(case.case_id, prompt.prompt_id)
         return case
@@ -266,7 +294,7 @@ class Casework:
             undoable = undo_plan(case)
             if not undoable:
                 raise NothingToUndo(case_id=case.case_id)
-            prompt = new_undo(case, undoable, order.by, at=self._clock.now(), wait=UNDO_TIMEOUT)
+            prompt = new_undo(case, undoable, order.by, self._policy, at=self._clock.now(), wait=UNDO_TIMEOUT)
             return case.with_approval(prompt), [prompt_entry(case, prompt)]
 
         case = await self._changed(order.case_id, ask)
@@ -325,6 +353,30 @@ class Casework:
 
         return await self._changed(order.case_id, cancel)
 
+    async def remind_approvers(self, order: RemindApprovers) -> Case:
+        """
+        Put an open question before its approvers once more. The requester may ask for it, whoever asked it, and whoever
+        could answer.
+
+        Raises NotAllowed, CaseNotFound, NoOpenQuestion, RemindedLately within five minutes of the last time.
+        """
+        case = await self._followed(order.case_id)
+        prompt = _question(case, order.prompt_id)
+        await self._asker_or_approver(order.by, case, prompt)
+        now = self._clock.now()
+
+        def remind(case: Case) -> tuple[Case, list[NewEntry]]:
+            asked = _question(case, prompt.prompt_id)
+            if asked.reminded_at is not None and now - asked.reminded_at < REMIND_AGAIN_AFTER:
+                raise RemindedLately(case_id=case.case_id)
+            entry = note(Tag.PROMPT_REMINDED, case.case_id, order.by, prompt_id=asked.prompt_id)
+            return case.with_approval(asked.model_copy(update={"reminded_at": now})), [entry]
+
+        case = await self._store.change_case(case.case_id, remind)
+        job = self._changes if prompt.purpose in ON_THEIR_OWN else self._remediation
+        await job.remind(case.case_id, prompt.prompt_id)
+        return case
+
     async def tick_items(self, order: TickItems) -> Case:
         """
         Record which of the things that a person's word counts for are done, by whom and when.
@@ -373,6 +425,27 @@ class Casework:
             return False
         return True
 
+    async def viewer_of(self, who: Actor, case: Case, prompt: Approval) -> Viewer:
+        """As whom this person sees an open question. Looked up anew, as for a click."""
+        try:
+            await self._access.check_approver(who, case, prompt)
+        except NotAllowed:
+            return Viewer.REQUESTER if _asked_for(who, case, prompt) else Viewer.BYSTANDER
+        return Viewer.APPROVER
+
+    async def question_of(self, who: Actor, case_id: str) -> tuple[Case, Approval]:
+        """
+        The one open question of a case, for somebody who wants to answer it without its card. Whether they may is
+        checked with the answer; others learn only what they could read.
+
+        Raises CaseNotFound, NotAllowed, NoOpenQuestion, SeveralQuestions.
+        """
+        case = await self._followed(case_id)
+        if len(case.pending()) == 1:
+            return case, case.pending()[0]
+        await self.case_for(who, case.case_id)
+        raise (SeveralQuestions if case.pending() else NoOpenQuestion)(case_id=case.case_id)
+
     async def case_for(self, who: Actor, case_id: str) -> Case:
         """
         The case, or the one that it joined, for somebody who may read it.
@@ -380,9 +453,7 @@ class Casework:
         Never for its subject: whoever has taken the account over would read along. Raises CaseNotFound, NotAllowed.
         """
         await self.may_read(who)
-        case = await self._store.case(case_id)
-        if case.joined_to:
-            case = await self._store.case(case.joined_to)
+        case = await self._followed(case_id)
         _not_the_subject(who, case)
         return case
 
@@ -404,6 +475,11 @@ class Casework:
         return case, identified
 
     # --- inside ---
+
+    async def _followed(self, case_id: str) -> Case:
+        """The case, or the one that it joined. Raises CaseNotFound."""
+        case = await self._store.case(case_id)
+        return await self._store.case(case.joined_to) if case.joined_to else case
 
     async def _changed(self, case_id: str, change) -> Case:
         before = await self._store.case(case_id)
@@ -427,12 +503,33 @@ class Casework:
         else:
             await self._access.check_approver(who, case)
 
+    async def _asker_or_approver(self, who: Actor, case: Case, prompt: Approval) -> None:
+        if _asked_for(who, case, prompt):
+            _not_the_subject(who, case)
+            await self._access.check_requester(who)
+        else:
+            await self._access.check_approver(who, case, prompt)
+
     async def _only_requesters(self, who: Actor, **details: object) -> None:
         try:
             await self._access.check_requester(who)
         except NotAllowed as refusal:
             await self._store.record(note(Tag.REQUEST_REFUSED, None, who, reason=refusal.reason, **details))
             raise
+
+
+def _question(case: Case, prompt_id: str) -> Approval:
+    """The open question with this id, or the oldest one. Raises NoOpenQuestion."""
+    for prompt in case.pending():
+        if prompt_id in ("", prompt.prompt_id):
+            return prompt
+    raise NoOpenQuestion(case_id=case.case_id)
+
+
+def _asked_for(who: Actor, case: Case, prompt: Approval) -> bool:
+    """Whether this person asked for the case, or for this very change."""
+    asked_by = prompt.asked_by.user_oid if prompt.asked_by else ""
+    return case.was_asked_by(who.user_oid) or asked_by.casefold() == who.user_oid.casefold()
 
 
 def _why_again(case: Case) -> Text | None:

@@ -113,6 +113,7 @@ class ChangeJobs(Asking):
         prompt = (await self._store.case(case_id)).prompt(prompt_id)
         if prompt.state is not ApprovalState.PENDING:
             return 0.0
+        await self.nudge(case_id, prompt_id)
         left_s = (prompt.expires_at - self.now()).total_seconds()
         if left_s <= 0:
             await self.change(case_id, lambda case: self._expired(case, prompt_id))

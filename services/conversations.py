@@ -62,3 +62,7 @@ class CardCopy(Value):
     #: Version of the case that it shows.
     shown_version: int = 0
     posted_at: datetime
+    #: Whether so many may read along (or nobody can tell how many) that it has nothing to press.
+    crowded: bool = False
+    #: Teams' ids of those who see a card of their own, as far as they are known.
+    viewers: tuple[str, ...] = ()

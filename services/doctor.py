@@ -16,12 +16,15 @@ from typing import Any, Protocol
 import jwt
 from cryptography import x509
 
+from services.access import everybody_in
+from services.cases import Text
 from services.casework import APPROVALS_CONVERSATION
 from services.clients.clouds import cloud_of, exchange_scope, graph_scope
 from services.clients.exchange_models import BlockedSender, InboxRule
-from services.clients.graph_calls import Place, build
+from services.clients.graph_calls import Place, as_object, build
 from services.clients.graph_models import DirectoryUser
 from services.clients.http import Request, Response, Send, TokenSource
+from services.clients.reading import part, parts
 from services.clients.tokens import read_certificate
 from services.errors import (
     BrokenAnswer,
@@ -34,6 +37,7 @@ from services.errors import (
     Throttled,
     Unavailable,
 )
+from services.oncall.duty import Source
 from services.permissions import (
     EXCHANGE,
     EXCHANGE_PERMISSION,
@@ -43,8 +47,10 @@ from services.permissions import (
     SHIFTS_PERMISSION,
     Permission,
 )
+from services.policy import ON_CALL, StepUp, explain, problems
 from services.ports import Clock
 from services.settings import Settings
+from services.sign_in import SIGN_IN_CALLBACK
 from services.store import Store
 from services.store.schema import SchemaState, schema_state
 
@@ -101,11 +107,37 @@ class Entry:
 
     check: Check
     people: tuple[DirectoryUser, ...] = ()
+    called: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it could be looked up, so that having nobody means something."""
+        return self.check.result is not Result.UNCHECKED
 
     @property
     def usable(self) -> frozenset[str]:
         """Object ids of those who count: guests and disabled accounts never may."""
         return frozenset(person.oid for person in self.people if not _bar(person))
+
+
+@dataclass(frozen=True)
+class OnDutyChecks:
+    """What the sources of on-call people said, one after the other."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        return tuple(entry.check for entry in self.entries)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all could be read; one that could not may name somebody."""
+        return all(entry.people or entry.check.result is Result.OK for entry in self.entries)
+
+    @property
+    def usable(self) -> frozenset[str]:
+        return frozenset[str]().union(*(entry.usable for entry in self.entries))
 
 
 @dataclass(frozen=True)
@@ -119,6 +151,10 @@ class Doctor:
     mailboxes: Mailboxes
     send: Send
     keys_readable: Callable[[], Awaitable[bool]]
+    #: The sources of on-call people in their order, the fallback group last.
+    on_call: Sequence[Source]
+    #: A text in English.
+    words: Callable[[Text], str]
 
     async def examine(self) -> tuple[Check, ...]:
         """Every check, in the order in which they are best mended. Never raises for what is found to be wrong."""
@@ -126,6 +162,9 @@ class Doctor:
             self._database(), self._tokens(), self._keys(), self._permissions(), self._restricted_list()
         )
         lists = await self._lists()
+        policy_entries, duty = await self._policy_entries(lists), await self._duty()
+        on_duty = duty.entries if ON_CALL in everybody_in(self.settings.approval_policy) else ()
+        may_approve = (*lists["approvers"], *policy_entries.values(), *on_duty)
         return (
             Check("settings", Result.OK, "Every setting has a value that can be used."),
             database,
@@ -133,10 +172,14 @@ class Doctor:
             *token_checks,
             keys,
             *permissions,
+            *await self._signing_in(),
             exchange,
             await self._inbox_rules(lists),
-            *(check for name, entries in lists.items() for check in self._list_checks(name, entries)),
-            four_eyes(lists["requesters"], lists["approvers"]),
+            *(check for name, entries in lists.items() for check in self._list_checks(name, entries, policy_entries)),
+            *(entry.check for entry in policy_entries.values()),
+            *duty.checks,
+            *self._policy(lists, policy_entries, duty),
+            four_eyes(lists["requesters"], may_approve),
             await self._approvals_conversation(database),
         )
 
@@ -220,6 +263,19 @@ class Doctor:
         except (ServiceError, SettingsError):  # told by the check of this token
             return None
 
+    # --- signing in again ---
+
+    async def _signing_in(self) -> list[Check]:
+        """What the app registration must have for approvers to sign in again, where the policy asks for it."""
+        if self.settings.approval_policy.step_up is StepUp.OFF:
+            return []
+        try:
+            app = as_object(await self.send(build_registration(self.settings.graph_url, self.settings.app_id)))
+        except (ServiceError, SettingsError) as error:
+            found, to_do = told(error)
+            return [Check(_SIGNING_IN, Result.UNCHECKED, found, to_do or _registered(self.settings.public_url))]
+        return [signing_in_check(app, self.settings.public_url)]
+
     # --- Exchange ---
 
     async def _restricted_list(self) -> Check:
@@ -268,9 +324,11 @@ class Doctor:
         remaining = iter(entries)
         return {name: tuple(next(remaining) for _ in listed) for name, listed in lists.items()}
 
-    def _list_checks(self, name: str, entries: Sequence[Entry]) -> list[Check]:
+    def _list_checks(self, name: str, entries: Sequence[Entry], of_policy: Mapping[str, Entry]) -> list[Check]:
         if entries:
             return [entry.check for entry in entries]
+        if name == "approvers" and (of_policy or ON_CALL in everybody_in(self.settings.approval_policy)):
+            return []  # the policy names those who approve
         to_do = f"Set {name} to Entra object ids of people or groups."
         return [Check(name, Result.PROBLEM, f"{_EMPTY[name]}: the list is empty.", to_do, name != "admins")]
 
@@ -283,8 +341,9 @@ class Doctor:
             return Entry(Check(name, Result.UNCHECKED, *told(error, about=entry)))
         if bar := _bar(person):
             to_do = f"Take {entry} out of {name}, or mend the account."
-            return Entry(Check(name, Result.PROBLEM, f"{_named(person)} {bar} and never may.", to_do), (person,))
-        return Entry(Check(name, Result.OK, f"{_named(person)}"), (person,))
+            check = Check(name, Result.PROBLEM, f"{_named(person)} {bar} and never may.", to_do)
+            return Entry(check, (person,), _named(person))
+        return Entry(Check(name, Result.OK, _named(person)), (person,), _named(person))
 
     async def _group(self, name: str, entry: str) -> Entry:
         try:
@@ -298,9 +357,58 @@ class Doctor:
         usable = sum(not _bar(person) for person in people)
         said = f"the group {called}, with {_count(usable, 'person', 'people')} who may"
         if usable:
-            return Entry(Check(name, Result.OK, said), people)
+            return Entry(Check(name, Result.OK, said), people, called)
         to_do = "Add people to the group; guests and disabled accounts do not count."
-        return Entry(Check(name, Result.PROBLEM, said, to_do), people)
+        return Entry(Check(name, Result.PROBLEM, said, to_do), people, called)
+
+    # --- the policy, and who is on call ---
+
+    async def _policy_entries(self, lists: Mapping[str, Sequence[Entry]]) -> dict[str, Entry]:
+        """Whom the policy names beside the approvers, looked up, by id in lower case."""
+        known = {entry.lower() for entry in self.settings.approvers}
+        others = [each for each in everybody_in(self.settings.approval_policy) if each not in {ON_CALL, *known}]
+        entries = await asyncio.gather(*(self._entry("approvals", each) for each in others))
+        return dict(zip(others, entries, strict=True))
+
+    async def _duty(self) -> OnDutyChecks:
+        """Each source of on-call people asked for who it is now, and the fallback group."""
+        found = await asyncio.gather(*(self._on_duty(source) for source in self.on_call))
+        wanted = ON_CALL in everybody_in(self.settings.approval_policy)
+        if wanted and not self.on_call:
+            to_do = "Add the section oncall, or take oncall out of approvals."
+            said = "The policy asks the on-call, and no source says who that is."
+            return OnDutyChecks((Entry(Check("on call", Result.PROBLEM, said, to_do)),))
+        return OnDutyChecks(tuple(found))
+
+    async def _on_duty(self, source: Source) -> Entry:
+        name = f"on call: {source.name}"
+        try:
+            duty = await source.on_duty(self.clock.now())
+            people = await asyncio.gather(*(self.directory.get_user(oid) for oid in duty.people))
+        except (ServiceError, SettingsError) as error:
+            return Entry(Check(name, Result.PROBLEM, *told(error)))
+        until = f", until {duty.until:%Y-%m-%d %H:%M} UTC" if duty.until else ""
+        said = f"{_listed(people)}{until}." if people else "It names nobody now."
+        if not duty.unknown:
+            return Entry(Check(name, Result.OK, said), tuple(people))
+        missing = f"On duty without an account here that may be asked: {', '.join(duty.unknown)}."
+        to_do = "Give them an account with the same address here, or take them off duty."
+        return Entry(Check(name, Result.PROBLEM, f"{said} {missing}", to_do), tuple(people))
+
+    def _policy(
+        self, lists: Mapping[str, Sequence[Entry]], of_policy: Mapping[str, Entry], duty: OnDutyChecks
+    ) -> Iterable[Check]:
+        """The policy in force in plain words, then what would surprise whoever wrote it."""
+        policy, name = self.settings.approval_policy, "approval policy"
+        approvers = zip((entry.lower() for entry in self.settings.approvers), lists["approvers"], strict=True)
+        entries = {**dict(approvers), **of_policy}
+        names = {each: entry.called for each, entry in entries.items() if entry.called}
+        people = {each: entry.usable for each, entry in entries.items() if entry.is_known}
+        if duty.is_known:
+            people[ON_CALL] = duty.usable
+        yield from (Check(name, Result.OK, self.words(line)) for line in explain(policy, names))
+        to_do = "Look at the section approvals."
+        yield from (Check(name, Result.PROBLEM, self.words(line), to_do) for line in problems(policy, people))
 
     # --- Teams ---
 
@@ -378,7 +486,7 @@ def _permission_check(permission: Permission, granted: frozenset[str] | None) ->
 
 
 def four_eyes(requesters: Sequence[Entry], approvers: Sequence[Entry]) -> Check:
-    """Whether everybody who may ask finds somebody else who may approve: nobody approves their own request."""
+    """Whether everybody who may ask finds somebody else who may approve: one's own word alone is never enough."""
     asking = {person.oid: person for entry in requesters for person in entry.people if not _bar(person)}
     may_approve = frozenset[str]().union(*(entry.usable for entry in approvers))
     alone = [person for oid, person in asking.items() if not may_approve - {oid}]
@@ -393,6 +501,30 @@ def four_eyes(requesters: Sequence[Entry], approvers: Sequence[Entry]) -> Check:
         found = f"Nobody could approve what these ask for, as nobody approves their own request: {_listed(alone)}."
         return Check("somebody to approve", Result.PROBLEM, found, to_do, essential=len(alone) == len(asking))
     return Check("somebody to approve", Result.OK, "Whoever asks, somebody else may approve.")
+
+
+_SIGNING_IN = "signing in again"
+
+
+def signing_in_check(app: Mapping[str, Any], public_url: str) -> Check:
+    """
+    Expects {"web": {"redirectUris": [str]}, "optionalClaims": {"idToken": [{"name": str}]} or null}.
+
+    Source: "application resource type" and "optionalClaims resource type", 2025.
+    """
+    address = f"{public_url}{SIGN_IN_CALLBACK}"
+    if address not in (part(app, "web", "graph").get("redirectUris") or ()):
+        found = f"{address} is not among the redirect URIs, so Entra lets nobody sign in again and nothing of critical"
+        return Check(_SIGNING_IN, Result.PROBLEM, f"{found} impact can be approved.", _registered(public_url))
+    claims = parts(part(app, "optionalClaims", "graph"), "idToken", "graph")
+    if "auth_time" not in {claim.get("name") for claim in claims}:
+        found = "The ID token of the app registration has no optional claim auth_time; Entra may leave it out."
+        return Check(_SIGNING_IN, Result.PROBLEM, found, "Add the optional claim auth_time to the ID token.")
+    return Check(_SIGNING_IN, Result.OK, f"Entra sends people back to {address}. Nobody was signed in to try it.")
+
+
+def _registered(public_url: str) -> str:
+    return f"Add {public_url}{SIGN_IN_CALLBACK} to the app registration as a redirect URI of the platform Web."
 
 
 def _conversation_check(name: str, chosen: str, active: bool | None) -> Check:
@@ -466,6 +598,13 @@ def build_group(graph_url: str, group_id: str) -> Request:
     query = {"$select": "id,displayName"}
     path, permission = "/groups/{group}", "GroupMember.Read.All"
     return build(Place.at(graph_url), "GET", path, names={"group": group_id}, query=query, permission=permission)
+
+
+def build_registration(graph_url: str, app_id: str) -> Request:
+    """Source: "Get application", 2025."""
+    query = {"$select": "web,optionalClaims"}
+    path, permission = "/applications(appId='{app}')", "Application.Read.All"
+    return build(Place.at(graph_url), "GET", path, names={"app": app_id}, query=query, permission=permission)
 
 
 def parse_group_name(response: Response) -> str:

@@ -10,10 +10,15 @@ BotError
     + WrongState          the case is not where this order makes sense
     + BadInput            a command or a card field that cannot be understood
       + CheckedByBot      a prevention item that was ticked although the bot reads it
+    + RemindedLately      the approvers were reminded a moment ago
+    + NoOpenQuestion      a case was to be decided that asks nothing
+    + SeveralQuestions    a case was to be decided by text that asks more than one thing
     + NothingToUndo       nothing was changed that could be put back
     + NothingToFix        the setting is already as it should be
     + BadOwner            a prevention item cannot be given to whoever was named
     + BadDate             a date that is none, or is over
+    + StepUpNeeded        this approval counts only after a fresh sign-in (case_id, prompt_id)
+    + SignInRefused       a sign-in in the browser that proves nothing
     + NotHere             something for one person's eyes was asked for where others read along
   x ServiceError          somebody else's system; retried or shown as "could not be read", never raw
     + Throttled           asked to wait (retry_after_s, None when the service did not say)
@@ -110,6 +115,24 @@ class CheckedByBot(BadInput):
     key = "error.checked_by_bot"
 
 
+class RemindedLately(UserError):
+    """The approvers were reminded a moment ago; more often would only teach them to look away."""
+
+    key = "error.reminded_lately"
+
+
+class NoOpenQuestion(UserError):
+    """The case asks nothing of anybody."""
+
+    key = "error.no_open_question"
+
+
+class SeveralQuestions(UserError):
+    """The case asks several things, so a text does not say which one is answered."""
+
+    key = "error.several_questions"
+
+
 class NothingToUndo(UserError):
     """The case has changed nothing that could be put back, or has put it back already."""
 
@@ -142,6 +165,25 @@ class NotHere(UserError):
     """Something that is for one person's eyes was asked for where others may read along."""
 
     key = "error.not_here"
+
+
+class StepUpNeeded(UserError):
+    """The approval counts only when its approver has signed in lately. `case_id` and `prompt_id` say for what."""
+
+    key = "error.step_up_needed"
+
+
+class SignInRefused(UserError):
+    """
+    A sign-in in the browser that proves nothing. `reason` is one of the keys `step_up.refused.*` without the prefix,
+    `what` a word for our records, `language` that of the person as far as it is known.
+    """
+
+    key = "error.sign_in_refused"
+
+    def __init__(self, reason: str, **params: object) -> None:
+        super().__init__(reason=reason, **params)
+        self.reason = reason
 
 
 class PlanChanged(BotError):

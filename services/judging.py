@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from services.approvals import new_approval, settled_without_decision
 from services.audit import NewEntry, Tag, note
@@ -31,6 +31,7 @@ from services.cases import (
     plan_hash,
     say,
 )
+from services.policy import Policy
 
 Changed = tuple[Case, list[NewEntry]]
 
@@ -39,11 +40,11 @@ _BEFORE_VERDICT = frozenset({CaseState.IDENTIFYING, CaseState.CHOOSING, CaseStat
 
 @dataclass(frozen=True)
 class Judge:
-    """Decides and proposes. `approval_wait` is how long a question stays open."""
+    """Decides and proposes. `policy` says what a question needs, and how long it stays open."""
 
     decide: Callable[[Sequence[Finding]], Verdict]
     propose: Callable[[Case], tuple[Action, ...]]
-    approval_wait: timedelta
+    policy: Policy
 
     def conclude(self, case: Case, at: datetime) -> Changed:
         """The first verdict, its plan and a prompt that is ready to be posted."""
@@ -132,7 +133,7 @@ class Judge:
         return case.model_copy(update={"found_late": (*case.found_late, finding.signal_id)})
 
     def _asked(self, case: Case, at: datetime, entries: list[NewEntry]) -> Changed:
-        prompt = new_approval(case, ApprovalPurpose.REMEDIATION, at=at, wait=self.approval_wait)
+        prompt = new_approval(case, ApprovalPurpose.REMEDIATION, self.policy, at=at)
         asked = case.with_approval(prompt)
         if asked.state is not CaseState.AWAITING_APPROVAL:
             asked = asked.moved(CaseState.AWAITING_APPROVAL, at)

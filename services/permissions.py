@@ -148,7 +148,7 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     Permission(
         "IdentityRiskyUser.Read.All",
         "the risk that Microsoft sees in the account (Entra ID P2)",
-        "The risk state cannot be read, so the verdict is less complete.",
+        "The risk state cannot be read: the verdict is less complete, and the own risk of approvers goes unchecked.",
         or_instead=("IdentityRiskyUser.ReadWrite.All",),
     ),
     Permission(

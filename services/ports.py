@@ -37,6 +37,7 @@ class NewsKind(StrEnum):
     BURST = "burst"  # much mail from an account that Microsoft does not restrict again that day
     USER_CAN_SEND = "user_can_send"  # to the user
     REMINDER = "reminder"  # open prevention items, to their owner
+    DECIDED = "decided"  # how a question ended, to whoever asked for it
 
 
 class Audience(StrEnum):
@@ -54,6 +55,8 @@ class News(Value):
     audience: Audience
     #: Entra object id of the person, for OWNER.
     person: str = ""
+    #: The question that it is about, for DECIDED.
+    prompt_id: str = ""
 
 
 class Notifier(Protocol):
@@ -63,11 +66,14 @@ class Notifier(Protocol):
         """Every posted card of the case is to follow. Returns at once; the edits happen behind it."""
         ...
 
-    async def post_prompt(self, case_id: str, prompt_id: str, people: Collection[str]) -> Sequence[Delivery]:
+    async def post_prompt(
+        self, case_id: str, prompt_id: str, people: Collection[str], *, again: bool = False
+    ) -> Sequence[Delivery]:
         """
         Post the approval prompt to the approvals conversation and to the own chats of `people` (Entra object ids).
 
-        Safe to repeat: a conversation that already has its copy is skipped. Never raises for a place that cannot be
+        Safe to repeat: a conversation that already has its copy is skipped, unless it is to be brought back to mind
+        with one more copy (`again`). Never raises for a place that cannot be
         reached; that is told in the answer.
         """
         ...

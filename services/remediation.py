@@ -47,6 +47,7 @@ from services.errors import NotAllowed, ServiceError, StaleVersion
 from services.follow_up import new_follow_up
 from services.identification import Identified, SenderList, SubjectDirectory, identify, settled
 from services.judging import Judge
+from services.policy import Policy
 from services.ports import Clock, Notifier
 from services.prevention import merged
 from services.store import Store
@@ -100,6 +101,12 @@ class Diagnoses(Protocol):
     async def of_account(self, subject: Subject, block: Block) -> Diagnosis: ...
 
 
+class Protection(Protocol):
+    """Fulfilled by `ProtectedAccounts`."""
+
+    async def kinds_of(self, subject: Subject) -> tuple[str, ...]: ...
+
+
 class Followers(Protocol):
     """Fulfilled by `FollowUps`."""
 
@@ -108,9 +115,8 @@ class Followers(Protocol):
 
 @dataclass(frozen=True)
 class Timing:
-    """How long things may take. All in seconds but the approval's wait."""
+    """How long things may take, in seconds; how long a question stays open, the policy says."""
 
-    approval_wait: timedelta
     verify_interval_s: float
     verify_timeout_s: float
     #: How long the verdict waits for slow signals.
@@ -134,6 +140,8 @@ class Tools:
     prevention: Prevention
     diagnoses: Diagnoses
     followers: Followers
+    protection: Protection
+    policy: Policy
     timing: Timing
 
 
@@ -144,7 +152,7 @@ class Remediation(Asking):
         super().__init__(tools.store, tools.notifier, tools.clock, tools.access)
         self._tools = tools
         self._unblocking = Unblocking(tools.exchange, tools.clock)
-        self._judge = Judge(tools.decide, tools.propose, tools.timing.approval_wait)
+        self._judge = Judge(tools.decide, tools.propose, tools.policy)
 
     # --- the job -----------------------------------------------------------------------------------------------------
 
@@ -357,7 +365,7 @@ class Remediation(Asking):
         )
         state, now = CaseState.NOTHING_TO_DO if outcome else CaseState.INVESTIGATING, self.now()
         found = {"subject": subject, "block": block, "outcome": outcome, "candidates": (), "reading_since": now}
-        found["diagnosis"] = diagnosis
+        found |= {"diagnosis": diagnosis, "protected": await self._tools.protection.kinds_of(subject)}
         try:
             changed = await self.change(case.case_id, lambda case: (case.moved(state, now, **found), [entry]))
         except StaleVersion:  # another case for the same account was faster
@@ -490,6 +498,8 @@ class Remediation(Asking):
             await self._post_prompt(case_id)
         left_s = (_deadline(case) - self.now()).total_seconds()
         if left_s > 0:
+            for prompt in case.pending(*_PURPOSE_OF.values()):
+                await self.nudge(case_id, prompt.prompt_id)
             return case.state, left_s
         return (await self.change(case_id, self._expire)).state, 0.0
 
@@ -539,7 +549,7 @@ class Remediation(Asking):
                 return self._contained(case)
             if case.containment_proven:
                 return case.moved(CaseState.UNBLOCKING, self.now()), []
-            prompt = new_approval(case, ApprovalPurpose.OVERRIDE, at=self.now(), wait=LOCK_TIMEOUT)
+            prompt = new_approval(case, ApprovalPurpose.OVERRIDE, self._tools.policy, at=self.now(), wait=LOCK_TIMEOUT)
             locked = case.with_approval(prompt).moved(CaseState.LOCKED, self.now(), outcome=say("outcome.locked"))
             return locked, [note(Tag.CASE_LOCKED, case_id, None, waits_for=_unproven(case))]
 

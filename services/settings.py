@@ -27,7 +27,7 @@ from pydantic_settings import (
 from services.errors import SettingsError
 from services.oncall.settings import OncallSettings
 from services.policy.fields import OBJECT_ID
-from services.policy.model import Policy, policy_of
+from services.policy.model import Policy, StepUp, policy_of
 from services.urls import is_private
 
 #: Hosts that our token may be sent to as `serviceUrl`. Source: OutboundHostValidator of Microsoft's Agents SDK,
@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     #: Who is on call, and where the bot learns it; no sources means that nobody is asked who it is.
     oncall: Annotated[OncallSettings, NoDecode, BeforeValidator(_as_section)] = OncallSettings()
 
+    #: Where browsers reach the bot, such as https://unblock.contoso.com; for signing in again (`step_up`).
+    public_url: str = ""
+
     #: Conversations for prompts and alerts; an admin may also set them in chat.
     approvals_conversation: str = ""
     alerts_conversation: str = ""
@@ -158,6 +161,16 @@ class Settings(BaseSettings):
             raise ValueError("must be an https:// address")
         return value.rstrip("/")
 
+    @field_validator("public_url")
+    @classmethod
+    def _must_be_reachable(cls, value: str) -> str:
+        """
+        Whoever can read what goes there could go on with a sign-in; Entra sends nobody back to plain http either.
+        """
+        if value and (not is_private(value) or "?" in value or "#" in value):
+            raise ValueError("must be an https:// address (http:// only on this machine)")
+        return value.rstrip("/")
+
     @field_validator("database_url")
     @classmethod
     def _must_be_a_known_database(cls, value: SecretStr) -> SecretStr:
@@ -195,6 +208,19 @@ class Settings(BaseSettings):
             self.approvals.check_timeout(self.approval_timeout_minutes)
         except ValueError as exc:
             raise ValueError(f"approval_timeout_minutes: {exc}") from None
+        return self
+
+    @model_validator(mode="after")
+    def _must_be_able_to_sign_people_in(self) -> Settings:
+        if self.approvals is None or self.approvals.step_up is StepUp.OFF:
+            return self
+        if not self.public_url:
+            raise ValueError("public_url: is required when approvals.step_up is on: people sign in again in a browser")
+        if self.app_type is AppType.USER_ASSIGNED_MSI:
+            raise ValueError(
+                "app_type: a managed identity cannot sign people in; with approvals.step_up set SingleTenant and"
+                " app_secret or app_certificate_path"
+            )
         return self
 
     @property

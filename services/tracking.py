@@ -32,6 +32,7 @@ from services.cases import (
 from services.errors import BadDate, BadInput, BadOwner, CheckedByBot, NotAllowed, StaleVersion, WrongState
 from services.identification import Identified, SenderList, SubjectDirectory, identify
 from services.judging import prompt_entry
+from services.policy import Policy
 from services.ports import Audience, Clock, News, NewsKind, Notifier
 from services.prevention import due, merged
 from services.prevention.catalogue import CATALOGUE, Scope
@@ -132,6 +133,7 @@ class Tracking:
         propose: Propose,
         changes: Changes,
         followers: Followers,
+        policy: Policy,
         notifier: Notifier,
         tenant_id: str,
     ) -> None:
@@ -145,6 +147,7 @@ class Tracking:
         self._propose = propose
         self._changes = changes
         self._followers = followers
+        self._policy = policy
         self._notifier = notifier
         self._tenant_id = tenant_id
 
@@ -297,7 +300,7 @@ class Tracking:
             if open_question(case, fix.kind, self._clock.now()) or _is_running(case, fix):
                 return case, []
             case = case.model_copy(update={"fixes": (*(f for f in case.fixes if f.action_id != fix.action_id), fix)})
-            prompt = new_fix(case, fix, order.by, at=self._clock.now(), wait=FIX_TIMEOUT)
+            prompt = new_fix(case, fix, order.by, self._policy, at=self._clock.now(), wait=FIX_TIMEOUT)
             asked = note(Tag.FIX_ASKED, case.case_id, order.by, item=order.item_id, kind=fix.kind.value)
             return case.with_approval(prompt), [asked, prompt_entry(case, prompt)]
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from services.access import Access
 from services.audit import NewEntry, Tag, note
-from services.cases import ApprovalState, Case, say
+from services.cases import Approval, ApprovalState, Case, say
 from services.ports import Clock, Delivery, Notifier
 from services.store import Store
 
@@ -118,19 +118,93 @@ class Asking(Workflows):
         self._access = access
 
     async def post(self, case_id: str, prompt_id: str) -> None:
-        """Put an open question before people, unless that was done before."""
+        """
+        Put an open question before people, unless that was done before. When nobody of a level can be reached, the next
+        level is asked at once.
+        """
+        case = await self._store.case(case_id)
+        if case.prompt(prompt_id).state is not ApprovalState.PENDING or case.prompt(prompt_id).posted_at is not None:
+            return
+        deliveries = await self._posted(case, prompt_id)
+        while not _delivered(deliveries) and _can_escalate(case.prompt(prompt_id)):
+            case = await self.change(case_id, lambda case: _escalated(case, prompt_id, "undeliverable"))
+            deliveries += await self._posted(case, prompt_id)
+        await self.change(case_id, lambda case: _after_posting(case, prompt_id, deliveries, self.now()))
+
+    async def _posted(self, case: Case, prompt_id: str, *, again: bool = False) -> list[Delivery]:
+        people = await self._access.named_approvers(case, case.prompt(prompt_id))
+        await self.change(case.case_id, lambda case: _asked_by_name(case, prompt_id, tuple(people.values())))
+        return list(await self._notifier.post_prompt(case.case_id, prompt_id, people, again=again))
+
+    async def remind(self, case_id: str, prompt_id: str) -> None:
+        """Bring an open question back to mind now, at somebody's wish. One that is answered stays as it is."""
+        case = await self._store.case(case_id)
+        if case.prompt(prompt_id).state is ApprovalState.PENDING:
+            await self._posted(case, prompt_id, again=True)
+
+    async def nudge(self, case_id: str, prompt_id: str) -> datetime | None:
+        """
+        Do what is due for an open question: pass it on to the next level, bring it back to mind. The moment at which
+        something is due next, or None.
+        """
         case = await self._store.case(case_id)
         prompt = case.prompt(prompt_id)
-        if prompt.state is not ApprovalState.PENDING or prompt.posted_at is not None:
-            return
-        people = await self._access.possible_approvers(case)
-        deliveries = await self._notifier.post_prompt(case_id, prompt_id, people)
-        await self.change(case_id, lambda case: _after_posting(case, prompt_id, deliveries, self.now()))
+        if prompt.state is not ApprovalState.PENDING:
+            return None
+        if _can_escalate(prompt) and (due := _next(prompt.escalate_at, prompt.level)) and due <= self.now():
+            case = await self.change(case_id, lambda case: _escalated(case, prompt_id, "no_answer"))
+            await self._posted(case, prompt_id)
+        if (due := _next(prompt.remind_at, prompt.reminded)) and due <= self.now():
+            await self._posted(case, prompt_id, again=True)
+            case = await self.change(case_id, lambda case: _reminded(case, prompt_id))
+        prompt = case.prompt(prompt_id)
+        moments = [_next(prompt.remind_at, prompt.reminded)]
+        if _can_escalate(prompt):
+            moments.append(_next(prompt.escalate_at, prompt.level))
+        return min((moment for moment in moments if moment is not None), default=None)
+
+
+def _next(moments: Sequence[datetime], done: int) -> datetime | None:
+    return moments[done] if done < len(moments) else None
+
+
+def _can_escalate(prompt: Approval) -> bool:
+    return prompt.level + 1 < len(prompt.levels)
+
+
+def _asked_by_name(case: Case, prompt_id: str, names: Sequence[str]) -> Changed:
+    """The case with the names of those who are asked now, so that every card can say for whom it waits."""
+    prompt = case.prompt(prompt_id)
+    known = tuple(name for name in names if name)
+    if prompt.state is not ApprovalState.PENDING or prompt.asked_names == known:
+        return case, []
+    return case.with_approval(prompt.model_copy(update={"asked_names": known})), []
+
+
+def _escalated(case: Case, prompt_id: str, why: str) -> Changed:
+    prompt = case.prompt(prompt_id)
+    if prompt.state is not ApprovalState.PENDING or not _can_escalate(prompt):
+        return case, []
+    level = prompt.level + 1
+    entry = note(Tag.PROMPT_ESCALATED, case.case_id, None, prompt_id=prompt_id, level=level, why=why)
+    return case.with_approval(prompt.model_copy(update={"level": level})), [entry]
+
+
+def _reminded(case: Case, prompt_id: str) -> Changed:
+    prompt = case.prompt(prompt_id)
+    if prompt.state is not ApprovalState.PENDING:
+        return case, []
+    entry = note(Tag.PROMPT_REMINDED, case.case_id, None, prompt_id=prompt_id, number=prompt.reminded + 1)
+    return case.with_approval(prompt.model_copy(update={"reminded": prompt.reminded + 1})), [entry]
+
+
+def _delivered(deliveries: Sequence[Delivery]) -> bool:
+    return any(delivery.delivered for delivery in deliveries)
 
 
 def _after_posting(case: Case, prompt_id: str, deliveries: Sequence[Delivery], at: datetime) -> Changed:
     case = case.with_approval(case.prompt(prompt_id).model_copy(update={"posted_at": at}))
-    if any(delivery.delivered for delivery in deliveries):
+    if _delivered(deliveries):
         return case, []
     problems = [delivery.problem.key if delivery.problem else "" for delivery in deliveries]
     entry = note(Tag.PROMPT_UNDELIVERED, case.case_id, None, prompt_id=prompt_id, problems=problems)

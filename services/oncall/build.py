@@ -35,9 +35,13 @@ def on_call_of(
 ) -> OnCall:
     """Who is on call, by these settings. `clock` is the time by which people are on duty."""
     sources = [source_of(source, graph, session, clock) for source in settings.sources]
+    return OnCall(sources, fallback_of(settings, graph), store, clock)
+
+
+def fallback_of(settings: OncallSettings, graph: Tenant) -> Source | None:
+    """The group that is asked when no source has an answer."""
     group = settings.fallback_group
-    fallback = GroupSource(FALLBACK_NAME, group, Accounts(graph)) if group else None
-    return OnCall(sources, fallback, store, clock)
+    return GroupSource(FALLBACK_NAME, group, Accounts(graph)) if group else None
 
 
 def source_of(settings: SourceSettings, graph: Tenant, session: aiohttp.ClientSession, clock: Clock) -> Source:

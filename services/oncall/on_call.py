@@ -35,6 +35,8 @@ OLDEST_KNOWN = timedelta(hours=24)
 WRITE_EVERY = timedelta(minutes=5)
 #: How long one source may take: somebody waits for the answer.
 SOURCE_TIMEOUT_S = 6.0
+#: How long the fallback group may take when whoever asks had no patience for the sources.
+HURRIED_TIMEOUT_S = 2.0
 
 
 class Choices(Protocol):
@@ -108,6 +110,8 @@ class _Asked:
     down: list[str] = field(default_factory=list)
     reasons: list[Text] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    #: Names of the sources that have answered.
+    read: list[str] = field(default_factory=list)
 
     def failed(self, source: Source, error: ServiceError) -> None:
         self.down.append(source.name)
@@ -115,9 +119,18 @@ class _Asked:
         _log.warning("oncall_source_down", source=source.name, failure=type(error).__name__)
 
     def answered(self, source: Source, duty: Duty) -> None:
+        self.read.append(source.name)
         self.unknown += duty.unknown
         if not duty.people:
             self.reasons.append(say("oncall.why.empty", source=_called(source)))
+
+    def broken_off(self, sources: Sequence[Source]) -> _Asked:
+        """The same, where those that have not answered yet count as down."""
+        now = _Asked([*self.down], [*self.reasons], [*self.unknown], [*self.read])
+        for source in sources:
+            if source.name not in (*now.down, *now.read):
+                now.failed(source, Unavailable(source.name, reason="timeout"))
+        return now
 
     @property
     def all_unknown(self) -> tuple[str, ...]:
@@ -143,34 +156,59 @@ class OnCall:
         self._answer: OnDuty | None = None
         self._good_until = clock.now()
         self._kept: _Known | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._asked = _Asked()
+        self._asking: asyncio.Task[OnDuty] | None = None
 
-    async def now(self) -> OnDuty:
+    async def close(self) -> None:
+        """Let go of a question that nobody waits for any more."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    async def now(self, patience_s: float | None = None) -> OnDuty:
         """
         Who is on call at this moment; at most a minute old. Never raises for a source.
 
         The first source that names somebody is right. When none does and one could not be read, what that one said
         last holds for up to 24 hours; when all could be read, nobody is on duty and the fallback group is asked.
-        """
-        async with self._one_at_a_time:
-            now = self._clock.now()
-            if self._answer is None or now >= self._good_until:
-                self._answer = await self._ask(now)
-                self._good_until = now + (RETRY_AFTER if self._answer.problem else FRESH_FOR)
-            return self._answer
 
-    async def _ask(self, now: datetime) -> OnDuty:
-        asked = _Asked()
+        With `patience_s`, sources that have not answered by then count as down for this once. They are waited for
+        behind it, and their answer is there for whoever asks next.
+        """
+        if self._answer is not None and self._clock.now() < self._good_until:
+            return self._answer
+        if self._asking is None or self._asking.done():
+            self._asked = _Asked()
+            self._asking = asyncio.create_task(self._ask_and_remember(self._asked))
+            self._asking.add_done_callback(_looked_at)
+        try:
+            async with asyncio.timeout(patience_s):
+                return await asyncio.shield(self._asking)
+        except TimeoutError:
+            return await self._without(self._asked.broken_off(self._sources))
+
+    async def _ask_and_remember(self, asked: _Asked) -> OnDuty:
+        now = self._clock.now()
+        self._answer = await self._ask(now, asked)
+        self._good_until = now + (RETRY_AFTER if self._answer.problem else FRESH_FOR)
+        return self._answer
+
+    async def _ask(self, now: datetime, asked: _Asked) -> OnDuty:
         for source in self._sources:
-            duty = await self._duty_of(source, now, asked)
+            duty = await self._duty_of(source, now, asked, self._timeout_s)
             if duty is not None and duty.people:
                 await self._keep(_Known(source=source.name, as_of=now, duty=duty))
                 return _by_source(source, duty, asked, now)
-        return await self._last_known(asked, now) or await self._from_fallback(asked, now)
+        return await self._last_known(asked, now) or await self._from_fallback(asked, now, self._timeout_s)
 
-    async def _duty_of(self, source: Source, now: datetime, asked: _Asked) -> Duty | None:
+    async def _without(self, asked: _Asked) -> OnDuty:
+        """The answer for whoever cannot wait for the sources."""
+        now, within_s = self._clock.now(), min(HURRIED_TIMEOUT_S, self._timeout_s)
+        return await self._last_known(asked, now) or await self._from_fallback(asked, now, within_s)
+
+    async def _duty_of(self, source: Source, now: datetime, asked: _Asked, within_s: float) -> Duty | None:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(within_s):
                 duty = await source.on_duty(now)
         except ServiceError as error:
             asked.failed(source, error)
@@ -199,8 +237,8 @@ class OnCall:
             problem=say("oncall.problem.last_known", reasons=asked.reasons, source=known.source, at=known.as_of),
         )
 
-    async def _from_fallback(self, asked: _Asked, now: datetime) -> OnDuty:
-        duty = await self._duty_of(self._fallback, now, asked) if self._fallback is not None else None
+    async def _from_fallback(self, asked: _Asked, now: datetime, within_s: float) -> OnDuty:
+        duty = await self._duty_of(self._fallback, now, asked, within_s) if self._fallback is not None else None
         if self._fallback is None or duty is None or not duty.people:
             return OnDuty(basis=Basis.NOBODY, unknown=asked.all_unknown, as_of=now, problem=self._nobody(asked))
         return OnDuty(
@@ -224,6 +262,12 @@ class OnCall:
             self._kept = before
             return
         await self._store.choose(KEPT_AS, known.model_dump_json())
+
+
+def _looked_at(asking: asyncio.Task[OnDuty]) -> None:
+    """What a question raised that nobody waits for any more is no surprise: the next one asks anew."""
+    if not asking.cancelled() and (error := asking.exception()) is not None:
+        _log.warning("oncall_unanswered", failure=type(error).__name__)
 
 
 def _by_source(source: Source, duty: Duty, asked: _Asked, now: datetime) -> OnDuty:

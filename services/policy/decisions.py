@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.cases import Actor, ApprovalPurpose, Impact, Text, Value, VerdictLabel, say
+from services.cases import Actor, ApprovalPurpose, Impact, Text, Value, VerdictLabel, Vote, say
 from services.policy.fields import NEVER
 from services.policy.hours import is_open
 from services.policy.model import DEFAULT_COUNTS, Policy, ProtectedKind, Rule, StepUp
@@ -35,14 +35,6 @@ class Requirement(Value):
     why: tuple[Text, ...] = ()
     #: How long ago the approver may have signed in; None when that does not matter.
     step_up_max_age: timedelta | None = None
-
-
-class Vote(Value):
-    """One person's answer to one question, as it was stored."""
-
-    by: Actor
-    granted: bool
-    at: datetime
 
 
 class Standing(Value):

@@ -107,6 +107,8 @@ def _step_up(policy: Policy) -> Iterator[Text]:
     if policy.step_up is StepUp.CRITICAL:
         minutes = _number(policy.step_up_max_age_minutes)
         yield say("policy.step_up", impact=say("impact.critical"), minutes=minutes)
+        if policy.step_up_context:
+            yield say("policy.step_up.context", context=policy.step_up_context)
 
 
 def _always(policy: Policy) -> Iterator[Text]:

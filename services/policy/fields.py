@@ -24,6 +24,7 @@ MOST_MINUTES = 7 * 24 * 60
 #: More moments than this would be a nuisance, not a reminder.
 MOST_MOMENTS = 10
 
+_CONTEXT = re.compile(r"c[1-9]\d?")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
@@ -139,6 +140,13 @@ def _clock(value: Any) -> time:
     return time(int(found[1]), int(found[2]))
 
 
+def _authentication_context(value: Any) -> str:
+    """Source: "Conditional Access: Cloud apps, actions, and authentication context", 2025: c1 to c99."""
+    if not isinstance(value, str) or not _CONTEXT.fullmatch(value):
+        raise ValueError(f"{value!r} is no id of an authentication context; those are c1 to c99")
+    return value
+
+
 def _time_zone(value: Any) -> str:
     if not isinstance(value, str) or value not in available_timezones():
         raise ValueError(f"{value!r} is no time zone; write one such as Europe/Stockholm")
@@ -159,4 +167,5 @@ Minutes = Annotated[float, PlainValidator(_minutes)]
 #: One number of minutes after the question, or several that increase.
 Moments = Annotated[tuple[float, ...], PlainValidator(_moments)]
 TimeOfDay = Annotated[time, PlainValidator(_clock)]
+AuthenticationContext = Annotated[str, PlainValidator(_authentication_context)]
 TimeZone = Annotated[str, PlainValidator(_time_zone)]

@@ -12,6 +12,7 @@ from services.cases import Impact, VerdictLabel
 from services.policy.fields import (
     ON_CALL,
     Accounts,
+    AuthenticationContext,
     Chain,
     Count,
     CountOrNever,
@@ -168,6 +169,8 @@ class Policy(_Section):
     step_up: StepUp = StepUp.OFF
     #: How long ago the approver may have signed in when step-up is asked for.
     step_up_max_age_minutes: Minutes = 10
+    #: Id of the authentication context of Conditional Access that this sign-in has to satisfy; "" for none.
+    step_up_context: AuthenticationContext = ""
 
     @field_validator("escalate_after_minutes")
     @classmethod
@@ -188,6 +191,13 @@ class Policy(_Section):
     def _off_or_critical(cls, value: object) -> object:
         if value not in list(StepUp):
             raise ValueError('must be "off" or "critical"')
+        return value
+
+    @field_validator("step_up_context")
+    @classmethod
+    def _only_with_step_up(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("step_up", StepUp.CRITICAL) is StepUp.OFF:
+            raise ValueError('means nothing while step_up is off; write step_up = "critical" as well')
         return value
 
     def check_timeout(self, timeout_minutes: float) -> None:

@@ -1,5 +1,5 @@
 """
-Entra's side of signing in: discovery document, keys and the token endpoint for client credentials.
+Entra's side of signing in: discovery document, keys, the token endpoint, and the page on which people sign in.
 
 Source: Learn "OAuth 2.0 client credentials flow on the Microsoft identity platform" and "Certificate credentials"; the
 error texts follow the numbered AADSTS codes of "Microsoft Entra authentication and authorization error codes".
@@ -19,9 +19,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from services.sandbox.access import issuer_of
-from services.sandbox.journal import Entry, without_secrets
+from services.sandbox.journal import STRUCK_OUT, Entry, without_secrets
 from services.sandbox.keys import SandboxKeys
 from services.sandbox.misbehave import Fault, FaultKind
+from services.sandbox.sign_in import SignInRefused, SignIns
 from services.sandbox.state import BOT_FRAMEWORK, COMPLIANCE, EXCHANGE, GRAPH, Tenant, graph_time
 
 Answer = Callable[[], dict[str, Any]]
@@ -42,12 +43,14 @@ class Login:
 
     def __init__(self, tenant: Tenant, keys: SandboxKeys, origin: str) -> None:
         self._tenant, self._keys, self._origin = tenant, keys, origin
+        self._sign_ins = SignIns(tenant, keys, origin)
 
     def add_routes(self, app: web.Application) -> None:
         """Serve discovery, keys and tokens of the tenant, and the Bot Framework's two key documents."""
         app.router.add_get("/{tenant}/v2.0/.well-known/openid-configuration", self.discovery)
         app.router.add_get("/{tenant}/discovery/v2.0/keys", self.login_keys)
         app.router.add_post("/{tenant}/oauth2/v2.0/token", self.token)
+        app.router.add_get("/{tenant}/oauth2/v2.0/authorize", self.authorize)
         app.router.add_get("/v1/.well-known/openidconfiguration", self.bot_discovery)
         app.router.add_get("/v1/.well-known/keys", self.bot_keys)
 
@@ -81,10 +84,33 @@ class Login:
         return self._journaled(request, await self._answered(request, lambda: {"keys": [key]}))
 
     async def token(self, request: web.Request) -> web.Response:
-        """An access token for the application, or Entra's refusal."""
+        """An access token for the application, an id token for a person's code, or Entra's refusal."""
         form = {name: str(value) for name, value in (await request.post()).items()}
         response = await self._answered(request, self._of_tenant(request, lambda: self._token(form)))
-        return self._journaled(request, response, without_secrets(form))
+        codes = dict.fromkeys(form.keys() & {"code", "code_verifier"}, STRUCK_OUT)
+        return self._journaled(request, response, without_secrets(form | codes))
+
+    async def authorize(self, request: web.Request) -> web.Response:
+        """Sign somebody in and send the browser back, or let somebody be chosen first."""
+        return self._journaled(request, self._authorized(request))
+
+    def _authorized(self, request: web.Request) -> web.Response:
+        query = dict(request.query)
+        try:
+            self._check_tenant(request.match_info["tenant"])
+            self._sign_ins.check_request(query)
+        except (LoginRefused, SignInRefused) as refusal:
+            return web.Response(status=400, text=f"AADSTS{refusal.number}: {refusal.text}")
+        person = self._sign_ins.who(query)
+        if person is None:
+            return web.Response(text=self._sign_ins.page(query, request.path), content_type="text/html")
+        return web.Response(status=302, headers={"Location": self._sign_ins.answer(query, person)})
+
+    def _id_token(self, form: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            return self._sign_ins.tokens(form)
+        except SignInRefused as refusal:
+            raise LoginRefused(refusal.code, refusal.number, refusal.text) from refusal
 
     def _of_tenant(self, request: web.Request, answer: Answer) -> Answer:
         """The same answer, if the request's path names this tenant."""
@@ -125,7 +151,20 @@ class Login:
             "issuer": issuer_of(self._origin, self._tenant.tenant_id),
             "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
             "device_authorization_endpoint": f"{base}/oauth2/v2.0/devicecode",
-            "claims_supported": ["sub", "iss", "aud", "exp", "iat", "nbf", "tid", "ver"],
+            "claims_supported": [
+                "sub",
+                "iss",
+                "aud",
+                "exp",
+                "iat",
+                "nbf",
+                "tid",
+                "oid",
+                "nonce",
+                "auth_time",
+                "acrs",
+                "ver",
+            ],
             "tenant_region_scope": "EU",
             "cloud_instance_name": "microsoftonline.com",
         }
@@ -137,6 +176,8 @@ class Login:
             text = f"Application with identifier '{form.get('client_id', '')}' was not found in the directory."
             raise LoginRefused("unauthorized_client", 700016, text)
         self._check_credential(form)
+        if form["grant_type"] == "authorization_code":
+            return self._id_token(form)
         resource = _resource_of(form.get("scope", ""))
         lifetime_s = self._tenant.switches.token_lifetime_s
         return {
@@ -247,7 +288,7 @@ def _check_grant(form: Mapping[str, str]) -> None:
         if not form.get(name):
             text = f"The request body must contain the following parameter: '{name}'."
             raise LoginRefused("invalid_request", 900144, text)
-    if form["grant_type"] != "client_credentials":
+    if form["grant_type"] not in ("client_credentials", "authorization_code"):
         text = f"The app requested an unsupported grant type '{form['grant_type']}'."
         raise LoginRefused("unsupported_grant_type", 70003, text)
 

@@ -63,6 +63,8 @@ class Sandbox:
             "service_hosts": "127.0.0.1",
             "requesters": ALEX,
             "approvers": MEGAN,
+            # Two people are at the windows: one of them asks, so one approval has to do.
+            "approvals": '{"rules": [{"approvers": 1}], "override": {"approvers": 1}}',
             "admins": ALEX,
         }
 

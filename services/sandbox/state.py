@@ -63,6 +63,9 @@ class AppRegistration:
     exchange_role: str = "Exchange Administrator"
     #: A privileged Entra role on the app; without one, administrators cannot be changed through Graph.
     may_change_admins: bool = False
+    #: Where people who signed in may be sent back to, and which optional claims their id tokens bear.
+    redirect_uris: list[str] = field(default_factory=list)
+    id_token_claims: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -112,6 +115,12 @@ class Switches:
     latency_s: float = 0.0
     #: Life of an access token, in real seconds.
     token_lifetime_s: int = 3599
+    #: Who sits at the browser that signs in, by user principal name; "" shows everybody to choose from.
+    browser_user: str = ""
+    #: How long ago this person has signed in, whatever the app asked for; 0 lets Entra do what it is asked.
+    sign_in_age_s: float = 0.0
+    #: The authentication contexts of Conditional Access that a sign-in satisfies when it is asked to.
+    auth_contexts: tuple[str, ...] = ("c1",)
     #: Whether a Temporary Access Pass may be created.
     temporary_access_pass: bool = True
 

@@ -197,6 +197,7 @@ def _write_settings(folder: Path, teams: TeamsSandbox, bot_port: int) -> Path:
     settings = teams.settings() | {
         "host": HOST,
         "port": bot_port,
+        "public_url": f"http://{HOST}:{bot_port}",
         "database_url": f"sqlite:///{folder / DATABASE}",
     }
     path = folder / "unblock.toml"

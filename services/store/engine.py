@@ -23,6 +23,10 @@ _AUDIT_LOCK = 0x756E626C6F636B
 
 _BUSY_TIMEOUT_MS = 30_000
 
+#: Connections of a replica to PostgreSQL. All of them are kept: in a crowd of clicks, opening one for a moment costs
+#: more than waiting for the next that is free.
+_POOL = {"pool_size": 15, "max_overflow": 0}
+
 T = TypeVar("T")
 
 
@@ -55,7 +59,8 @@ class Database:
     """The way to the database: `reading()` and `writing()` are its two kinds of transaction."""
 
     def __init__(self, database_url: str) -> None:
-        self._engine = create_async_engine(async_url(database_url), pool_pre_ping=not _is_sqlite(database_url))
+        kept: dict[str, Any] = {} if _is_sqlite(database_url) else {"pool_pre_ping": True, **_POOL}
+        self._engine = create_async_engine(async_url(database_url), **kept)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._is_closed = False
         self._one_writer: Any = nullcontext()

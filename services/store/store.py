@@ -23,6 +23,7 @@ from services.cases import (
 from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
 from services.errors import CaseNotFound, StaleVersion
 from services.ports import Clock
+from services.sign_in import SIGN_INS_KEPT, SignIn
 from services.store import tables
 from services.store.engine import Database, lock_audit, put
 
@@ -89,8 +90,8 @@ class Store:
 
     @_whole
     async def case(self, case_id: str) -> Case:
-        """The case. Raises CaseNotFound."""
-        async with self._database.reading() as connection:
+        """The case, with all its parts as they were at one moment. Raises CaseNotFound."""
+        async with self._database.reading(at_one_moment=True) as connection:
             return await self._load(connection, case_id)
 
     @_whole
@@ -183,7 +184,7 @@ class Store:
     async def case_of_claim(self, claim: str) -> tuple[Case, str]:
         """The case and prompt id that a button's claim belongs to. Raises CaseNotFound."""
         query = sa.select(tables.claims.c.case_id, tables.claims.c.prompt_id).where(tables.claims.c.claim == claim)
-        async with self._database.reading() as connection:
+        async with self._database.reading(at_one_moment=True) as connection:
             row = (await connection.execute(query)).first()
             if row is None:
                 raise CaseNotFound(claim="unknown")
@@ -199,13 +200,13 @@ class Store:
         query = query.where(tables.cases.c.state != CaseState.TRACKING.value)
         if at_work:
             query = query.where(tables.cases.c.state.in_([state.value for state in STATES_AT_WORK]))
-        async with self._database.reading() as connection:
+        async with self._database.reading(at_one_moment=True) as connection:
             ids = (await connection.execute(query)).scalars().all()
             loaded = [await self._load(connection, case_id) for case_id in ids]
         return [case for case in loaded if case.joined_to is None]
 
     async def _first_case(self, query: sa.Select[Any]) -> Case | None:
-        async with self._database.reading() as connection:
+        async with self._database.reading(at_one_moment=True) as connection:
             case_id = (await connection.execute(query)).scalar()
             return await self._load(connection, case_id) if case_id else None
 
@@ -369,6 +370,49 @@ class Store:
             query = sa.select(tables.card_copies.c.document).where(condition)
             return [CardCopy.model_validate(document) for document in (await connection.execute(query)).scalars()]
 
+    # --- fresh sign-ins of approvers ---
+
+    @_whole
+    async def ask_sign_in(self, sign_in: SignIn, *entries: NewEntry) -> None:
+        """Write down that somebody was asked; what is too old to prove anything is forgotten."""
+        table = tables.sign_ins
+        async with self._database.writing() as connection:
+            await connection.execute(table.delete().where(table.c.asked_at < sign_in.asked_at - SIGN_INS_KEPT))
+            await connection.execute(table.insert().values(_sign_in_row(sign_in)))
+            await self._append(connection, entries)
+
+    @_whole
+    async def sign_in(self, state_hash: str) -> SignIn | None:
+        query = sa.select(tables.sign_ins.c.document).where(tables.sign_ins.c.state_hash == state_hash)
+        async with self._database.reading() as connection:
+            document = (await connection.execute(query)).scalar()
+        return SignIn.model_validate(document) if document is not None else None
+
+    @_whole
+    async def use_sign_in(self, state_hash: str) -> bool:
+        """Whether this is the first time that somebody comes back with this state; of two at once, one is."""
+        table = tables.sign_ins
+        unused = (table.c.state_hash == state_hash) & table.c.used.is_(False)
+        async with self._database.writing() as connection:
+            return (await connection.execute(table.update().where(unused).values(used=True))).rowcount == 1
+
+    @_whole
+    async def prove_sign_in(self, sign_in: SignIn, *entries: NewEntry) -> None:
+        """Keep the proof, on the row of the state that it came with."""
+        table, document = tables.sign_ins, sign_in.model_dump(mode="json")
+        async with self._database.writing() as connection:
+            change = table.update().where(table.c.state_hash == sign_in.state_hash)
+            await connection.execute(change.values(used=True, document=document))
+            await self._append(connection, entries)
+
+    @_whole
+    async def sign_ins_of(self, user_oid: str, prompt_id: str) -> list[SignIn]:
+        """Each time that this person was asked to sign in for this prompt."""
+        table = tables.sign_ins
+        query = sa.select(table.c.document).where(table.c.prompt_id == prompt_id, table.c.user_oid == user_oid.lower())
+        async with self._database.reading() as connection:
+            return [SignIn.model_validate(document) for document in (await connection.execute(query)).scalars()]
+
     # --- what an admin chose in chat ---
 
     @_whole
@@ -399,6 +443,17 @@ def _case_row(case: Case) -> dict[str, Any]:
         "changed_at": case.changed_at,
         "version": case.version,
         "document": case.model_dump(mode="json", exclude=set(_PART_FIELDS)),
+    }
+
+
+def _sign_in_row(sign_in: SignIn) -> dict[str, Any]:
+    return {
+        "state_hash": sign_in.state_hash,
+        "prompt_id": sign_in.prompt_id,
+        "user_oid": sign_in.by.user_oid.lower(),
+        "asked_at": sign_in.asked_at,
+        "used": False,
+        "document": sign_in.model_dump(mode="json"),
     }
 
 

@@ -76,6 +76,19 @@ card_copies = sa.Table(
     sa.Column("document", sa.JSON, nullable=False),
 )
 
+#: Each time that an approver was asked to sign in again, and the proof that they did.
+sign_ins = sa.Table(
+    "sign_ins",
+    metadata,
+    # SHA-256 of the one-time state: whoever reads the table cannot go on with it.
+    sa.Column("state_hash", sa.String(64), primary_key=True),
+    sa.Column("prompt_id", sa.String(64), nullable=False, index=True),
+    sa.Column("user_oid", sa.String(64), nullable=False),
+    sa.Column("asked_at", _moment, nullable=False, index=True),
+    sa.Column("used", sa.Boolean, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
 choices = sa.Table(
     "choices",
     metadata,

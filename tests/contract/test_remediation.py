@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
 import pytest
 from dbos import DBOS
@@ -48,6 +47,7 @@ from services.store import Store
 from tests.fakes import given, tools
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, SAM, TENANT, FakeDirectory, actor, person
+from tests.fakes.policies import ONE_APPROVER, policy_for
 
 #: Long enough for a slow machine, short enough to fail a test that would hang.
 PATIENCE_S = 20.0
@@ -107,15 +107,22 @@ class World:
 
 @asynccontextmanager
 async def built(
-    store: Store, clock: FakeClock, database_url: str, *, investigation=None, propose=tools.propose
+    store: Store,
+    clock: FakeClock,
+    database_url: str,
+    *,
+    investigation=None,
+    propose=tools.propose,
+    base_policy=ONE_APPROVER,
 ) -> AsyncIterator[World]:
     """The services around fakes, launched."""
     directory, exchange, notifier = FakeDirectory(), tools.blocked_jane(), tools.RecordingNotifier()
+    policy = policy_for(MEGAN.oid, OLGA.oid, ALEX.oid, base=base_policy)
     access = Access(
         directory,
         tenant_id=TENANT,
         requesters=(ALEX.oid, JANE.oid),
-        approvers=(MEGAN.oid, OLGA.oid, ALEX.oid),
+        policy=policy,
         admins=(),
     )
     investigation, containment = investigation or tools.FakeInvestigation(), tools.FakeContainment()
@@ -137,7 +144,9 @@ async def built(
             prevention=prevention,
             diagnoses=tools.FakeDiagnoses(),
             followers=followers,
-            timing=Timing(approval_wait=timedelta(minutes=60), verify_interval_s=0.02, verify_timeout_s=0.2),
+            protection=tools.FakeProtection(),
+            policy=policy,
+            timing=Timing(verify_interval_s=0.02, verify_timeout_s=0.2),
         )
     )
     casework = Casework(
@@ -147,6 +156,7 @@ async def built(
         approvals=Approvals(store, access, clock),
         remediation=remediation,
         changes=changes,
+        policy=policy,
         followers=followers,
         notifier=notifier,
         directory=directory,

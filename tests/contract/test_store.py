@@ -92,6 +92,30 @@ async def test_changes_at_the_same_time_are_all_kept(store: Store) -> None:
     assert 20 == verify(*await store.audit_trail())
 
 
+async def test_a_case_is_read_at_one_moment(store: Store) -> None:
+    """
+    A case is many rows: who reads while somebody writes sees all of a change or nothing of it.
+    """
+    await store.open_case(given.asked())
+    prompt = given.asked().approvals[0]
+
+    async def write(number: int) -> None:
+        asked = prompt.model_copy(update={"reason": str(number)})
+        fields = {"query": str(number), "approvals": (asked,)}
+        await store.change_case("C1", lambda case: (case.model_copy(update=fields), []))
+
+    async def write_all() -> None:
+        for number in range(60):
+            await write(number)
+
+    await write(0)
+    writing = asyncio.create_task(write_all())
+    while not writing.done():
+        case = await store.case("C1")
+        assert case.query == case.approvals[0].reason
+    await writing
+
+
 async def test_an_account_has_one_open_case(store: Store) -> None:
     """
     A second open case for the same account is refused by the database itself; a closed one is no obstacle.

@@ -52,6 +52,7 @@ from services.tracking import (
 from tests.fakes import given, tools
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, DORA, GARY, JANE, MEGAN, OLGA, SAM, TENANT, FakeDirectory, actor, person
+from tests.fakes.policies import policy_for
 
 OPEN, TODO, OK, UNKNOWN = PreventionState.OPEN, PreventionState.TODO, PreventionState.OK, PreventionState.UNKNOWN
 FIX = Action(action_id="block_auto_forwarding:1", kind=ActionKind.BLOCK_AUTO_FORWARDING, target={"Default": "On"})
@@ -149,11 +150,12 @@ def of(case: Case, item_id: str) -> PreventionItem:
 @pytest.fixture
 def desk(store: Store, clock: FakeClock) -> Desk:
     directory, exchange, notifier = FakeDirectory(), tools.FakeExchange(), tools.RecordingNotifier()
-    lists = {"requesters": (ALEX.oid, JANE.oid), "approvers": (MEGAN.oid, ALEX.oid), "admins": (OLGA.oid,)}
+    policy = policy_for(MEGAN.oid, ALEX.oid)
+    lists = {"requesters": (ALEX.oid, JANE.oid), "policy": policy, "admins": (OLGA.oid,)}
     access = Access(directory, tenant_id=TENANT, **lists)
     approvals, jobs, checks, fix = Approvals(store, access, clock), Jobs(), ScriptedChecks(), ScriptedFix()
     shared = {"store": store, "clock": clock, "access": access, "notifier": notifier, "tenant_id": TENANT}
-    people = {"directory": directory, "senders": exchange, "changes": jobs, "followers": jobs}
+    people = {"directory": directory, "senders": exchange, "changes": jobs, "followers": jobs, "policy": policy}
     casework = Casework(**shared, **people, approvals=approvals, remediation=jobs)
     tracking = Tracking(**shared, **people, readers=casework, prevention=checks, propose=fix)
     return Desk(store, clock, tracking, casework, approvals, directory, checks, fix, jobs, notifier)

@@ -29,6 +29,7 @@ from tests.contract.test_remediation import PATIENCE_S, World, built
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, MEGAN, OLGA, SAM, actor
+from tests.fakes.policies import policy_for
 
 RULE = Action(
     action_id="disable_rule:1", kind=ActionKind.DISABLE_RULE, target={"identity": "1"}, optional=True, reversible=True
@@ -362,7 +363,7 @@ async def test_an_old_agreement_does_not_cover_what_was_asked_anew(world: World)
     fix = Action(action_id="smtp_auth_off:1", kind=ActionKind.SMTP_AUTH_OFF, target={"upn": "jane", "was": False})
     held = case.model_copy(update={"fixes": (fix,)})
     wait = {"at": world.clock.now(), "wait": UNDO_TIMEOUT}
-    first, second = (new_fix(held, fix, actor(ALEX), **wait) for _ in range(2))
+    first, second = (new_fix(held, fix, actor(ALEX), policy_for(MEGAN.oid), **wait) for _ in range(2))
     order = DecideApproval(first.claim, actor(MEGAN), True)
     agreed, _ = decided(held.with_approval(first), first.prompt_id, order, world.clock.now())
     await world.store.change_case(case.case_id, lambda _: (agreed.with_approval(second), []))

@@ -16,7 +16,8 @@ from services.cases import (
     CaseState,
     Impact,
 )
-from tests.fakes.people import ALEX, JANE, TENANT, actor
+from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, TENANT, actor
+from tests.fakes.policies import policy_for
 
 NOW = datetime(2026, 11, 24, 3, 0, tzinfo=UTC)
 
@@ -50,11 +51,17 @@ def asked(case_id: str = "C1", *, minutes: float = 60, **fields: Any) -> Case:
         actions=PLAN,
         **fields,
     )
-    prompt = new_approval(waiting, ApprovalPurpose.REMEDIATION, at=NOW, wait=timedelta(minutes=minutes))
+    prompt = new_approval(
+        waiting, ApprovalPurpose.REMEDIATION, policy_for(MEGAN.oid, OLGA.oid), at=NOW, wait=timedelta(minutes=minutes)
+    )
     return waiting.with_approval(prompt)
 
 
 def locked(case_id: str = "C1", **fields: Any) -> Case:
     """A case whose containment is not proven, with the question whether to unblock all the same."""
     waiting = asked(case_id, **fields).model_copy(update={"state": CaseState.LOCKED})
-    return waiting.with_approval(new_approval(waiting, ApprovalPurpose.OVERRIDE, at=NOW, wait=timedelta(hours=24)))
+    return waiting.with_approval(
+        new_approval(
+            waiting, ApprovalPurpose.OVERRIDE, policy_for(MEGAN.oid, OLGA.oid), at=NOW, wait=timedelta(hours=24)
+        )
+    )

@@ -155,7 +155,9 @@ class RecordingNotifier:
     async def case_changed(self, case_id: str) -> None:
         self.changed.append(case_id)
 
-    async def post_prompt(self, case_id: str, prompt_id: str, people: Collection[str]) -> Sequence[Delivery]:
+    async def post_prompt(
+        self, case_id: str, prompt_id: str, people: Collection[str], *, again: bool = False
+    ) -> Sequence[Delivery]:
         self.prompts.append((prompt_id, tuple(people)))
         return [Delivery(place="channel", conversation_id="19:a", delivered=self.reachable)]
 
@@ -188,6 +190,11 @@ class FakeTrace:
         news = {"unread": self.unread} if self.unread else {"looked_at": now, "unread": None, **self.shows}
         seen = case.follow_up.model_copy(update=news)
         return seen.model_copy(update={"next_look_at": next_look(seen, now)})
+
+
+class FakeProtection:
+    async def kinds_of(self, subject: Subject) -> tuple[str, ...]:
+        return ()
 
 
 class FakeDiagnoses:

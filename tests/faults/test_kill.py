@@ -80,12 +80,13 @@ class Bot:
 
 
 @asynccontextmanager
-async def tenant_and_bot(folder: Path, database_url: str) -> AsyncIterator[tuple[Teams, Bot]]:
+async def tenant_and_bot(folder: Path, database_url: str, **more: str) -> AsyncIterator[tuple[Teams, Bot]]:
     async with AsyncExitStack() as closing:
         port = free_port()
         sandbox = await start_teams(folder, bot_endpoint=f"http://127.0.0.1:{port}/api/messages")
         closing.push_async_callback(sandbox.close)
         settings = sandbox.settings() | {"port": port, "database_url": database_url, "verify_interval_seconds": 0.2}
+        settings |= more
         plain = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("UNBLOCK_")}
         environment |= {f"UNBLOCK_{name.upper()}": value for name, value in plain.items()}

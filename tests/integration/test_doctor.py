@@ -111,13 +111,75 @@ async def house(keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_a_good_installation_can_do_its_job(house: House) -> None:
     """
-    In a tenant that has granted everything, only the approvals conversation is left to choose.
+    In a tenant that has granted everything, only the approvals conversation is left to choose; that one approver is
+    enough for an override, as the sandbox has it, is pointed out.
     """
     found = await house.examined()
 
-    assert ([], ["approvals conversation"]) == (found.stopping, found.problems)
+    assert ([], ["approval policy", "approvals conversation"]) == (found.stopping, found.problems)
     assert "approvals here" in found["approvals conversation"].to_do
     assert {f"permission {permission.name}" for permission in GRAPH_PERMISSIONS} <= set(found.by_name)
+
+
+async def test_the_policy_is_explained_with_names(house: House) -> None:
+    """
+    Two for high impact, from Megan by name, then the responders; that two are needed of one person is a problem.
+    """
+    section = json.dumps({"chain": [[MAIL_RESPONDERS]], "escalate_after_minutes": [10]})
+    said = {check.found: check.result for check in (await house.examined(approvals=section)).by_name["approval policy"]}
+
+    assert said["High impact: two different approvers from Megan Bowen (megan@contoso.com)."] is Result.OK
+    assert said["No answer after 10 min: the question also goes to Mail responders."] is Result.OK
+    alone = (await house.examined(approvals="{}")).by_name["approval policy"]
+    assert "High impact: needs two different approvers, but only 1 person can be asked." in [c.found for c in alone]
+
+
+async def test_the_sources_of_on_call_people_are_asked(house: House) -> None:
+    """
+    One that answers says who it is; one that is down is a problem that stops nothing.
+    """
+    rota = {"kind": "rota", "time_zone": "Europe/Stockholm", "hand_over": "08:30", "starts": "2020-01-06"}
+    down = {"kind": "pagerduty", "schedules": ["P1"], "key": "secret", "url": "http://127.0.0.1:9"}
+    section = {"fallback_group": MAIL_RESPONDERS, "sources": [rota | {"turns": [MEGAN]}, down]}
+    found = await house.examined(oncall=json.dumps(section))
+
+    assert found["on call: Rota"].found.startswith("Megan Bowen (megan@contoso.com), until 20")
+    assert Result.PROBLEM is found["on call: PagerDuty"].result
+    assert "secret" not in str(found.checks) and [] == found.stopping
+
+
+async def test_a_policy_that_asks_the_on_call_needs_a_source(house: House) -> None:
+    """
+    Otherwise nobody would be asked, and nobody told.
+    """
+    found = await house.examined(oncall="{}", approvals='{"rules": [{"from": ["oncall"]}]}')
+
+    assert "no source says who that is" in found["on call"].found
+
+
+async def test_signing_in_again_is_looked_at_where_the_policy_asks_for_it(house: House) -> None:
+    """
+    Redirect URI and claim, one after the other; without step-up nobody needs either.
+    """
+    asks = {"approvals": '{"step_up": "critical"}', "public_url": "https://bot.contoso.com"}
+    app, name = house.tenant.tenant.app, "signing in again"
+
+    assert name not in (await house.examined()).by_name
+    assert "https://bot.contoso.com/step-up/callback is not" in (await house.examined(**asks))[name].found
+    app.redirect_uris.append("https://bot.contoso.com/step-up/callback")
+    assert "auth_time" in (await house.examined(**asks))[name].to_do
+    app.id_token_claims.append("auth_time")
+    assert Result.OK is (await house.examined(**asks))[name].result
+
+
+async def test_an_app_registration_that_cannot_be_read_is_not_taken_for_right(house: House) -> None:
+    """
+    What to register is said all the same.
+    """
+    house.fault("forbidden", path_regex="applications\\(")
+    asks = {"approvals": '{"step_up": "critical"}', "public_url": "https://bot.contoso.com"}
+
+    assert Result.UNCHECKED is (await house.examined(**asks))["signing in again"].result
 
 
 async def test_it_changes_nothing(house: House) -> None:

@@ -418,14 +418,17 @@ async def test_a_prompt_that_nobody_answers_expires(keys: Path, tmp_path: Path, 
 
 async def test_without_approvers_nobody_may_approve(keys: Path, tmp_path: Path, in_a_hurry: None):
     """
-    An empty list means nobody, not everybody; the refusal says what is missing.
+    An empty list means nobody, not everybody: the card has no Approve and says why, and so does the refusal by text.
     """
     async with quick_world(keys, tmp_path, approvers="") as teams:
-        prompt = await asked(teams)
-        refused = await teams.click("megan", "approve", activity_id=prompt)
+        await asked(teams)
+        prompt = await teams.card("approvals", "Unblock Jane Doe?")
+        await teams.say("megan", f"approve {case_id_of(prompt)}")
 
-        assert "Nobody is configured for this yet." in shown(refused)
-        assert await still_waits(teams, prompt)
+        assert "Nobody is set up who could be asked" in words(prompt["card"])
+        assert find_button(prompt["card"], "approve") is None
+        assert await teams.card("megan", "Nobody is configured for this yet.")
+        assert [] == await done(teams)
 
 
 # --- when Microsoft misbehaves ---
@@ -546,7 +549,7 @@ async def test_cards_that_could_not_be_edited_are_mended_by_the_sweep(teams_that
     await teams.teams_fault(500, "put", times=10_000)
     await teams.click("megan", "approve", activity_id=prompt)
     await _changed(teams, "sender unblocked")
-    stale = words((await teams.card("alex", "Omar Said"))["card"])
+    stale = words((await teams.card("alex", "Step 1"))["card"])
     await teams.mend_teams()
 
     assert "Waiting for approval" in stale

@@ -74,6 +74,11 @@ class Teams:
         """Let Graph, Exchange or the login misbehave, once unless `times` says how often (-1: for ever)."""
         await self._post("faults", {"kind": kind, "match": match or {}, **more})
 
+    async def mend(self) -> None:
+        """Graph, Exchange and the login work again."""
+        async with self._session.delete(f"{self._base}/faults") as got:
+            assert got.status == 204, await got.text()
+
     async def teams_fault(self, status: int, operation: str, **more: Any) -> None:
         """Let the Bot Connector refuse calls, once unless `times` says how often."""
         await self._post("teams/faults", {"status": status, "operation": operation, **more})
@@ -121,7 +126,8 @@ def free_port() -> int:
 
 def settings_for(sandbox: TeamsSandbox, folder: Path, database_url: str, port: int, **more: Any) -> Settings:
     plain = dict(sandbox.settings())
-    plain |= {"host": "127.0.0.1", "port": port, "database_url": database_url, "verify_interval_seconds": 0.2} | more
+    plain |= {"host": "127.0.0.1", "port": port, "public_url": f"http://127.0.0.1:{port}"}
+    plain |= {"database_url": database_url, "verify_interval_seconds": 0.2} | more
     return load_settings(**plain)
 
 

@@ -18,6 +18,7 @@ from tests.databases import prepared_sqlite
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, TENANT, FakeDirectory, actor
+from tests.fakes.policies import policy_for
 
 PASS = "Zr7%kQ2u-is-the-pass"
 
@@ -40,7 +41,7 @@ class World:
     def __init__(self, store: Store) -> None:
         self.store, self.issuer = store, Issuer()
         approvers = (MEGAN.oid, OLGA.oid, ALEX.oid, JANE.oid)
-        access = Access(FakeDirectory(), tenant_id=TENANT, requesters=(), approvers=approvers, admins=())
+        access = Access(FakeDirectory(), tenant_id=TENANT, requesters=(), policy=policy_for(*approvers), admins=())
         self.passes = AccessPasses(store, access, self.issuer)
 
     async def secured(self, state: CaseState = CaseState.UNBLOCKED, action: ActionState = ActionState.PROVEN) -> Case:

@@ -249,7 +249,7 @@ def test_an_undo_has_a_box_for_each_change_and_its_refusal_takes_the_reason():
     pressed = buttons(prompt)
 
     assert ("a3", "a4") == prompt.form.choices.selected
-    assert {"approve", "deny", "dry_run"} == pressed.keys()
+    assert {"approve", "deny", "dry_run", "remind"} == pressed.keys()
     assert pressed["deny"].sends_inputs and pressed["approve"].sends_inputs
 
 
@@ -404,7 +404,7 @@ def test_an_open_prompt_has_approve_deny_and_a_look_at_the_calls():
     """Approve takes the boxes along, Deny the reason, and both carry the claim alone."""
     pressed = buttons(prompt_of(ApprovalState.PENDING))
 
-    assert {"approve", "deny", "dry_run"} == pressed.keys()
+    assert {"approve", "deny", "dry_run", "remind"} == pressed.keys()
     assert {"verb": "approve", "claim": "claim-1", "boxes": "yes"} == pressed["approve"].payload
     assert (True, True) == (pressed["approve"].sends_inputs, pressed["deny"].sends_inputs)
 
@@ -432,7 +432,7 @@ def test_an_override_prompt_asks_for_a_reason_and_names_what_is_not_proven():
     """Whoever overrides has to say why, and sees what the risk is; whoever refuses need not."""
     view = prompt_of(ApprovalState.PENDING, CASES["locked"], purpose=ApprovalPurpose.OVERRIDE)
 
-    assert {"override", "deny"} == buttons(view).keys()
+    assert {"override", "deny", "remind"} == buttons(view).keys()
     assert view.form.fields[0].required
     assert not buttons(view)["deny"].sends_inputs
     assert "Remove the access of the app “PDF Viewer Pro” – Failed. Microsoft gave no" in english(*view.cautions)
@@ -499,7 +499,7 @@ TARGETS = {"query", "connector", "item"}
 def test_buttons_carry_opaque_ids_only(name):
     """No name or decision travels in the data of a button; `start` names an account, as typing would."""
     for button in buttons(SAMPLES[name]).values():
-        assert button.payload.keys() <= {"verb", "claim", "case", "boxes"} | TARGETS
+        assert button.payload.keys() <= {"verb", "claim", "case", "prompt", "boxes"} | TARGETS
         assert all("@" not in value for name, value in button.payload.items() if name not in TARGETS)
 
 
@@ -507,7 +507,7 @@ def test_a_hostile_case_still_has_its_decision():
     """Whatever names say, the prompt has its buttons."""
     case = hostile_case()
 
-    assert {"approve", "deny", "dry_run"} == buttons(compose.approval_prompt(case, case.approvals[0])).keys()
+    assert {"approve", "deny", "dry_run", "remind"} == buttons(compose.approval_prompt(case, case.approvals[0])).keys()
 
 
 @pytest.mark.parametrize("language", languages())

@@ -30,6 +30,10 @@ GOLDEN_CARDS = [
     ("pictures_full", "sv"),
     ("approval_prompt_pending", "en"),
     ("approval_prompt_pending", "sv"),
+    ("approval_prompt_own_vote", "en"),
+    ("approval_prompt_requester", "sv"),
+    ("approval_prompt_crowd", "en"),
+    ("approval_prompt_never", "sv"),
     ("checklist_locked_may_override", "en"),
     ("checklist_unblocked", "sv"),
     ("choose_account", "en"),
@@ -163,14 +167,14 @@ def test_a_card_that_is_too_large_loses_details_and_keeps_the_decision():
 def test_every_button_is_an_execute_with_a_submit_for_old_clients():
     """Both carry the same data and verb, so that both end in the same command."""
     card = render(SAMPLES["approval_prompt_pending"], "en").card
-    pressed = [element for element in elements(card) if element["type"] == "Action.Execute"]
+    pressed = [element for element in elements(card["body"]) if element["type"] == "Action.Execute"]
 
-    assert ["approve", "deny", "dry_run"] == [button["verb"] for button in pressed]
+    assert ["approve", "deny", "dry_run", "remind"] == [button["verb"] for button in pressed]
     for button in pressed:
         assert "Action.Submit" == button["fallback"]["type"]
         assert button["data"] == button["fallback"]["data"]
         assert button["verb"] == button["data"]["verb"]
-    assert ["auto", "auto", "none"] == [button["associatedInputs"] for button in pressed]
+    assert ["auto", "auto", "none", "none"] == [button["associatedInputs"] for button in pressed]
 
 
 def test_the_words_of_the_buttons_are_a_contract():
@@ -242,7 +246,7 @@ def broken(change) -> list[str]:
 
 
 def _first(card: dict, kind: str) -> dict:
-    return next(element for element in elements(card) if element["type"] == kind)
+    return next(element for element in elements(card["body"]) if element["type"] == kind)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tests.databases import prepared_sqlite
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, SAM, TENANT, FakeDirectory, actor
+from tests.fakes.policies import policy_for
 
 
 def order(case: Case, who=MEGAN, *, granted: bool = True, reason: str = "") -> DecideApproval:
@@ -122,7 +123,7 @@ def test_an_override_opens_the_lock_and_a_refusal_leaves_it() -> None:
 @pytest.fixture
 async def approvals(store: Store, clock: FakeClock) -> Approvals:
     listed = (MEGAN.oid, OLGA.oid, ALEX.oid, JANE.oid)
-    access = Access(FakeDirectory(), tenant_id=TENANT, requesters=(), approvers=listed, admins=())
+    access = Access(FakeDirectory(), tenant_id=TENANT, requesters=(), policy=policy_for(*listed), admins=())
     return Approvals(store, access, clock)
 
 

@@ -16,7 +16,7 @@ def every_error(kind: type[BotError] = BotError) -> list[type[BotError]]:
 
 
 def example(kind: type[BotError]) -> BotError:
-    if issubclass(kind, (errors.NotAllowed, errors.BadOwner)):
+    if issubclass(kind, (errors.NotAllowed, errors.BadOwner, errors.SignInRefused)):
         return kind("guest", who="x")
     if issubclass(kind, errors.SettingsError):
         return kind(("port", "is taken"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from services.audit import Tag
@@ -22,6 +20,7 @@ from services.cases import (
 )
 from services.judging import Judge
 from tests.fakes import given
+from tests.fakes.policies import policy_for
 
 RULE = Action(action_id="disable_rule:1", kind=ActionKind.DISABLE_RULE, target={"identity": "1"})
 
@@ -41,7 +40,7 @@ def propose(case: Case) -> tuple[Action, ...]:
     return (*given.PLAN[:-1], *rule, given.PLAN[-1])
 
 
-JUDGE = Judge(decide, propose, timedelta(minutes=60))
+JUDGE = Judge(decide, propose, policy_for())
 
 
 def asked() -> Case:

@@ -6,17 +6,19 @@ from typing import Any
 
 import pytest
 
+from bot.presenter import view_of
 from cards.language import languages
 from cards.news import follow_lines, news
 from cards.render import render
-from cards.samples import followed_cases
+from cards.samples import NOW, followed_cases, sample_cases
 from cards.views import Tone, View
 from services.cases import Case, CaseKind, CaseState, say
+from services.conversations import CardCopy
 from services.ports import Audience, News, NewsKind
 from tests.unit.test_cards_render import words_of
 
 CASES = followed_cases()
-ABOUT_MAIL = [kind for kind in NewsKind if kind is not NewsKind.REMINDER]
+ABOUT_MAIL = [kind for kind in NewsKind if kind not in (NewsKind.REMINDER, NewsKind.DECIDED)]
 
 
 def told(kind: NewsKind, case: Case) -> View:
@@ -94,6 +96,17 @@ def test_every_news_has_a_card_for_whatever_became_of_the_case(kind, name):
     """A live card may have been overtaken by anything."""
     for language in languages():
         assert shown(told(kind, CASES[name]), language)
+
+
+@pytest.mark.parametrize("name", sample_cases())
+def test_how_a_question_ended_can_be_shown_whatever_became_of_it(name):
+    """For every question of every case, open or over, as the copy in the chat of whoever asked shows it."""
+    case = sample_cases()[name]
+    for prompt in case.approvals:
+        told = News(news_id="n1", kind=NewsKind.DECIDED, audience=Audience.REQUESTER, prompt_id=prompt.prompt_id)
+        copy = CardCopy(copy_id="c1", case_id=case.case_id, conversation_id="alex", news=told, posted_at=NOW)
+        for language in languages():
+            assert shown(view_of(case, copy), language)
 
 
 def test_a_burst_can_be_answered_on_its_card():

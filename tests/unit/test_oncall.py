@@ -44,6 +44,18 @@ class HangingSource(FakeSource):
         raise AssertionError("it never answers")
 
 
+class LateSource(FakeSource):
+    """Answers when the test says so."""
+
+    def __init__(self, name: str, answer: Duty | ServiceError) -> None:
+        super().__init__(name, answer)
+        self.may_answer = asyncio.Event()
+
+    async def on_duty(self, at: datetime) -> Duty:
+        await self.may_answer.wait()
+        return await super().on_duty(at)
+
+
 class FakeChoices:
     """Fulfils `Choices` in memory, as the store does."""
 
@@ -217,6 +229,61 @@ async def test_a_source_that_hangs_is_down() -> None:
 
     assert (ALEX,) == duty.people
     assert said(duty.problem).startswith("Teams Shifts does not answer.")
+
+
+# --- whoever cannot wait ---
+
+
+async def test_a_click_does_not_wait_for_a_slow_source() -> None:
+    """
+    What it said last holds meanwhile; its answer is there for the next click, and it was asked once.
+    """
+    pager, choices, clock = LateSource("PagerDuty", on(MEGAN)), FakeChoices(), FakeClock()
+    pager.may_answer.set()
+    await OnCall([pager], None, choices, clock).now()
+    pager.may_answer.clear()
+    pager.answer, hurried = on(ALEX), OnCall([pager], FakeSource(FALLBACK_NAME, on(GRACE)), choices, clock)
+
+    meanwhile = await hurried.now(patience_s=0)
+    pager.may_answer.set()
+    after = await hurried.now()
+
+    assert (Basis.LAST_KNOWN, (MEGAN,)) == (meanwhile.basis, meanwhile.people)
+    assert said(meanwhile.problem).startswith("PagerDuty does not answer.")
+    assert (Basis.SOURCE, (ALEX,), 2) == (after.basis, after.people, pager.asked)
+
+
+async def test_where_nothing_was_known_a_click_asks_the_fallback_group() -> None:
+    """
+    And when that one hangs too, it is said: nobody is a problem and not an answer.
+    """
+    pager, group = HangingSource("PagerDuty", on()), FakeSource(FALLBACK_NAME, on(GRACE))
+    reached = OnCall([pager], group, FakeChoices(), FakeClock())
+    hanging = HangingSource(FALLBACK_NAME, on())
+    unreached = OnCall([pager], hanging, FakeChoices(), FakeClock(), timeout_s=0.01)
+
+    duty, nobody = await reached.now(patience_s=0), await unreached.now(patience_s=0)
+    await asyncio.gather(reached.close(), unreached.close())
+
+    assert (Basis.FALLBACK, (GRACE,)) == (duty.basis, duty.people)
+    assert Basis.NOBODY is nobody.basis and said(nobody.problem).startswith("PagerDuty does not answer and")
+
+
+async def test_a_source_that_has_answered_is_not_down_because_the_next_is_slow() -> None:
+    """
+    The rota says that nobody is on duty, which overrules what it said before.
+    """
+    rota, pager = FakeSource("Rota", on(MEGAN)), HangingSource("PagerDuty", on())
+    clock = FakeClock()
+    on_call = OnCall([rota, pager], FakeSource(FALLBACK_NAME, on(GRACE)), FakeChoices(), clock)
+    await on_call.now()
+    rota.answer = on()
+    clock.advance(seconds=60)
+
+    duty = await on_call.now(patience_s=0.01)
+    await on_call.close()
+
+    assert (Basis.FALLBACK, (GRACE,)) == (duty.basis, duty.people)
 
 
 async def test_an_answer_is_good_for_a_minute() -> None:

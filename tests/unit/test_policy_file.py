@@ -59,7 +59,7 @@ def test_the_documented_example_is_read_whole() -> None:
     `docs/approvals.toml` is a section as it stands, and has every key that there is.
     """
     text = (ROOT / "docs/approvals.toml").read_text(encoding="utf-8")
-    policy = written(text).approval_policy
+    policy = written(f'public_url = "https://unblock.contoso.com"\n{text}').approval_policy
 
     assert (ON_CALL,) == policy.who
     assert {"override", "rules", "protected", "hours", "step_up", "chain"} <= policy.model_fields_set
@@ -187,6 +187,12 @@ def test_a_moment_alone_needs_no_list(minutes: str) -> None:
             "approval_timeout_minutes: 60 does not come after the last of remind_after_minutes (90)",
         ),
         ("[approvals]\nstep_up = true", 'approvals.step_up: must be "off" or "critical"'),
+        ('[approvals]\nstep_up = "critical"', "public_url: is required when approvals.step_up is on"),
+        (
+            'public_url = "https://bot.contoso.com"\n[approvals]\nstep_up = "critical"\nstep_up_context = "mfa"',
+            "approvals.step_up_context: 'mfa' is no id of an authentication context",
+        ),
+        ('[approvals]\nstep_up_context = "c1"', "approvals.step_up_context: means nothing while step_up is off"),
         ("[approvals]\nstep_up_max_age_minutes = 0", "approvals.step_up_max_age_minutes: must be a number of minutes"),
     ],
 )
@@ -228,3 +234,15 @@ def test_a_later_expiry_makes_room_for_late_reminders() -> None:
     policy = written("[approvals]\nremind_after_minutes = 90\nexpire_after_minutes = 120\n").approval_policy
 
     assert policy.expire_after_minutes == 120
+
+
+def test_a_managed_identity_signs_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Step-up with it is refused at the start, not when somebody wants to approve.
+    """
+    monkeypatch.setenv("UNBLOCK_APP_TYPE", "UserAssignedMSI")
+
+    with pytest.raises(SettingsError) as error:
+        written('public_url = "https://bot.contoso.com"\n[approvals]\nstep_up = "critical"\n')
+
+    assert str(error.value).startswith("app_type: a managed identity cannot sign people in")

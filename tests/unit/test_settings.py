@@ -72,6 +72,8 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("GRAPH_URL", "http://graph.example", "graph_url: must be an https"),
         ("GRAPH_URL", "http://127.0.0.1.example", "graph_url: must be an https"),
         ("LOGIN_URL", "http://127.0.0.1:3980", "login_url: must be an https"),
+        ("PUBLIC_URL", "http://unblock.contoso.com", "public_url: must be an https"),
+        ("PUBLIC_URL", "https://unblock.contoso.com/?a=b", "public_url: must be an https"),
         ("SERVICE_HOSTS", "https://smba.trafficmanager.net/emea/", "service_hosts: 'https://smba.trafficmanager.net"),
         ("DATABASE_URL", "mysql://x", "database_url: must start with"),
         ("CA_BUNDLE", "/nowhere/ca.pem", "ca_bundle: /nowhere/ca.pem cannot be read"),

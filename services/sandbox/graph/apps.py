@@ -221,3 +221,18 @@ def service_principal(call: Call) -> Answer:
     wanted = {name.strip() for name in names.split(",")} if names else set(shown)
     body = {name: value for name, value in shown.items() if name in wanted}
     return Answer(200, {"@odata.context": call.context("servicePrincipals/$entity"), **body})
+
+
+@routes.add("GET", "applications(appId='{app}')", READ_APPLICATIONS)
+def application(call: Call) -> Answer:
+    """Source: "Get application"; by the id of the app, and only what `$select` may want of it here."""
+    app = call.tenant.app
+    if call.names["app"].lower() != app.app_id:
+        raise not_found(call.names["app"])
+    claims = [{"name": name, "source": None, "essential": False} for name in app.id_token_claims]
+    body = {
+        "@odata.context": call.context("applications/$entity"),
+        "web": {"redirectUris": app.redirect_uris},
+        "optionalClaims": {"idToken": claims, "accessToken": [], "saml2Token": []} if claims else None,
+    }
+    return Answer(200, body)

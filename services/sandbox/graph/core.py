@@ -113,7 +113,8 @@ class Routes:
         self, method: str, template: str, *needs: str | tuple[str, ...], beta_only: bool = False
     ) -> Callable[[Handler], Handler]:
         """Register a handler. Each of `needs` must be granted; a tuple means that one of its members must be."""
-        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template.replace(".", r"\.")), re.IGNORECASE)
+        literal = re.sub(r"[.()]", r"\\\g<0>", template)
+        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", literal), re.IGNORECASE)
         wanted = tuple((need,) if isinstance(need, str) else need for need in needs)
 
         def register(handler: Handler) -> Handler:

@@ -355,7 +355,7 @@ def _trace_json(row: TraceRow) -> Json:
 
 @traces.add(
     "GET",
-    r"admin/exchange/tracing/messageTraces/{trace}/getDetailsByRecipient\(recipientAddress='{recipient}'\)",
+    "admin/exchange/tracing/messageTraces/{trace}/getDetailsByRecipient(recipientAddress='{recipient}')",
     "ExchangeMessageTrace.Read.All",
 )
 def message_trace_details(call: Call) -> Answer:
