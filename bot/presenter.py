@@ -113,11 +113,13 @@ class Presenter:
         case = await self._store.case(case_id)
         live = await self._posted(case_id, prompt_id)
         copies = [] if again else live
-        posted = {_root(copy.conversation_id) for copy in copies}
+        posted = in_chats = {_root(copy.conversation_id) for copy in copies}
         chats = await self._store.personal_conversations(people)
         await self._show_to(live, people)
+        if case.prompt(prompt_id).level > 0 and {chat.user_oid for chat in chats} < set(people):
+            posted = set()  # an edit makes no sound: who is asked only now and has no chat would not hear of it
         deliveries = [await self._post_in_channel(case, prompt_id, posted, people)]
-        deliveries += [await self._post_in_chat(case, prompt_id, posted, chat) for chat in chats]
+        deliveries += [await self._post_in_chat(case, prompt_id, in_chats, chat) for chat in chats]
         return deliveries
 
     async def _show_to(self, copies: Sequence[CardCopy], people: Collection[str]) -> None:
@@ -127,18 +129,23 @@ class Presenter:
             place = await self._place(copy.conversation_id)
             more = known if place is not None and place.kind != "personal" else ()
             viewers = tuple(dict.fromkeys((*copy.viewers, *more)))[:MAX_VIEWERS]
-            if viewers != copy.viewers:
-                await self._store.save_copy(copy.model_copy(update={"viewers": viewers}))
+            unread_for = copy.readers_unread_for
+            if unread_for is not None:
+                unread_for = tuple(dict.fromkeys((*unread_for, *people)))
+            shown_to = copy.model_copy(update={"viewers": viewers, "readers_unread_for": unread_for})
+            if shown_to != copy:
+                await self._store.save_copy(shown_to)
 
-    async def _readers(self, case: Case, place: Place, people: Collection[str]) -> tuple[bool, tuple[str, ...]]:
+    async def _with_readers(self, case: Case, place: Place, people: Collection[str], copy: CardCopy) -> CardCopy:
         """
-        Whether very many read along in this conversation, and Teams' ids of those who are to see a card of their own
-        there. When it cannot be told how many there are, they may be many.
+        The copy of a question with whether very many read along in its conversation, and with Teams' ids of those who
+        are to see a card of their own there. While it cannot be told how many there are, they may be many.
         """
         chats = await self._store.personal_conversations([*people, case.requester.user_oid])
         known = {chat.user_oid.lower(): chat.member_id for chat in chats if chat.user_oid and chat.member_id}
         if place.kind == "personal":
-            return False, tuple(chat.member_id for chat in chats if _is_chat(chat, place) and chat.member_id)
+            viewers = tuple(chat.member_id for chat in chats if _is_chat(chat, place) and chat.member_id)
+            return copy.model_copy(update={"viewers": viewers})
         try:
             async with asyncio.timeout(MEMBERS_TIMEOUT_S):
                 members = await self._connector.members(place)
@@ -147,8 +154,20 @@ class Presenter:
             members = ()
         known |= {member.user_oid.lower(): member.mri for member in members if member.user_oid}
         wanted = dict.fromkeys(oid.lower() for oid in (case.requester.user_oid, *people))
-        viewers = tuple(known[oid] for oid in wanted if oid in known)
-        return not 0 < len(members) <= MAX_VIEWERS, viewers[:MAX_VIEWERS]
+        found = {
+            "crowded": not 0 < len(members) <= MAX_VIEWERS,
+            "viewers": tuple(known[oid] for oid in wanted if oid in known)[:MAX_VIEWERS],
+            "readers_unread_for": None if members else tuple(people),
+        }
+        return copy.model_copy(update=found)
+
+    async def _with_readers_at_last(self, case: Case, copy: CardCopy) -> CardCopy:
+        """The copy of an open question whose readers could not be read, after one more try."""
+        is_open = copy.prompt_id is not None and case.prompt(copy.prompt_id).state is ApprovalState.PENDING
+        place = await self._place(copy.conversation_id) if is_open else None
+        if place is None:
+            return copy.model_copy(update={"readers_unread_for": None})
+        return await self._with_readers(case, place, copy.readers_unread_for or (), copy)
 
     async def _posted(self, case_id: str, prompt_id: str) -> list[CardCopy]:
         copies = await self._store.copies_of(case_id)
@@ -213,19 +232,18 @@ class Presenter:
         """Let a message that shows the case, and of which nothing is written down, follow the case from now on."""
         if await self._store.copy_at(place.conversation_id, activity_id) is not None:
             return
-        crowded, viewers = await self._readers(case, place, ()) if _is_question(prompt_id) else (False, ())
         copy = CardCopy(
             copy_id=uuid.uuid4().hex,
             case_id=case.case_id,
             prompt_id=prompt_id,
-            crowded=crowded,
-            viewers=viewers,
             conversation_id=place.conversation_id,
             activity_id=activity_id,
             language=language,
             state=CopyState.LIVE,
             posted_at=self._clock.now(),
         )
+        if _is_question(prompt_id):
+            copy = await self._with_readers(case, place, (), copy)
         await self._store.save_copy(copy)
         await self.case_changed(case.case_id)
 
@@ -290,7 +308,6 @@ class Presenter:
         people: Collection[str] = (),
     ) -> CardCopy:
         """Write down that a post is under way, post, write down where it is. `people` may answer the prompt."""
-        crowded, viewers = await self._readers(case, place, people) if _is_question(prompt_id) else (False, ())
         copy = CardCopy(
             copy_id=uuid.uuid4().hex,
             case_id=case.case_id,
@@ -299,9 +316,9 @@ class Presenter:
             conversation_id=place.conversation_id,
             language=language,
             posted_at=self._clock.now(),
-            crowded=crowded,
-            viewers=viewers,
         )
+        if _is_question(prompt_id):
+            copy = await self._with_readers(case, place, people, copy)
         await self._store.save_copy(copy)
         shown = render(view_of(case, copy), language)
         is_channel_root = place.kind == "channel" and place == place.channel_root
@@ -313,7 +330,7 @@ class Presenter:
                 "activity_id": sent.activity_id,
                 "state": CopyState.LIVE,
                 "shown_hash": _hash(shown),
-                "shown_version": case.version,
+                "shown_version": _version_shown(case, copy),
             }
         )
         await self._store.save_copy(copy)
@@ -373,6 +390,8 @@ class Presenter:
         await self.case_changed(case_id)
 
     async def _edit(self, case: Case, copy: CardCopy) -> None:
+        if copy.readers_unread_for is not None:
+            copy = await self._with_readers_at_last(case, copy)
         shown = render(view_of(case, copy), copy.language)
         if _hash(shown) != copy.shown_hash:
             try:
@@ -385,7 +404,7 @@ class Presenter:
                 log.warning("edit_failed", case_id=case.case_id, copy_id=copy.copy_id, error=str(error))
                 return
         if copy.shown_version != case.version:
-            update = {"shown_hash": _hash(shown), "shown_version": case.version}
+            update = {"shown_hash": _hash(shown), "shown_version": _version_shown(case, copy)}
             await self._store.save_copy(copy.model_copy(update=update))
 
     async def _put(self, copy: CardCopy, shown: Rendered) -> None:
@@ -442,6 +461,11 @@ def case_view(case: Case) -> View:
     if case.kind is CaseKind.TENANT:
         return prevention.board(case)
     return compose.choose_account(case) if case.state is CaseState.CHOOSING else compose.checklist(case)
+
+
+def _version_shown(case: Case, copy: CardCopy) -> int:
+    """The case's version; 0 for a card that has to be looked at again, since it is not known who reads it."""
+    return 0 if copy.readers_unread_for is not None else case.version
 
 
 def _is_question(prompt_id: str | None) -> bool:

@@ -66,3 +66,5 @@ class CardCopy(Value):
     crowded: bool = False
     #: Teams' ids of those who see a card of their own, as far as they are known.
     viewers: tuple[str, ...] = ()
+    #: Entra object ids of those who are asked, while it could not be read who is in the conversation; else None.
+    readers_unread_for: tuple[str, ...] | None = None

@@ -6,6 +6,7 @@ Bot and tenant run as in `test_main_job.py`; a card's own refresh is what Teams 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from tests.integration.test_main_job import (
     still_waits,
     summary_of,
 )
-from tests.integration.world import Card, Teams, words
+from tests.integration.world import PATIENCE_S, Card, Teams, words
 
 __all__ = ["in_a_hurry", "keys"]
 
@@ -137,6 +138,20 @@ async def test_where_nobody_can_tell_how_many_there_are_the_card_is_harmless_too
     assert "approve" in verbs((await teams.card("megan", "Unblock Jane Doe?"))["card"])
 
 
+async def test_who_reads_along_is_asked_again_once_it_can_be_told(teams: Teams):
+    """
+    The harmless card becomes the one with buttons at the next change.
+    """
+    await teams.teams_fault(500, "read", times=-1)
+    await asked(teams)
+    await teams.mend_teams()
+    in_chat = await teams.card("megan", "Unblock Jane Doe?")
+    await teams.click("megan", "approve", activity_id=in_chat["activity_id"])
+    base = (await teams.card("approvals", "1 of 2 approved: Megan Bowen."))["card"]
+
+    assert "approve" in verbs(base) and 3 == len(base["refresh"]["userIds"])
+
+
 # --- counting ---
 
 
@@ -181,12 +196,16 @@ def _inputs(node: Any) -> list[Card]:
 
 async def test_an_escalated_question_says_to_whom_and_asks_teams_for_them_too(teams: Teams):
     """
-    Ten minutes without an answer: Sam is asked, and the first two may still answer.
+    Ten minutes without an answer: Sam is asked, and the first two may still answer. He has no chat with the bot, and an
+    edit makes no sound, so the question is posted anew.
     """
     prompt = await asked(teams)
     await teams.switch(advance_s=11 * 60)
     await teams.say("alex", "cases")
     base = (await teams.card("approvals", "Escalated to Sam"))["card"]
+    async with asyncio.timeout(PATIENCE_S):
+        while prompt == (await teams.card("approvals", "Escalated to Sam"))["activity_id"]:
+            await asyncio.sleep(0.05)
 
     assert "Those who were asked before can still answer." in words(base)
     assert "approve" in verbs(await view_of(teams, "megan", prompt))
