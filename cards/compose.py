@@ -1152,10 +1152,12 @@ def sign_in_first(current: View, address: str, *, ticked: Sequence[str] | None, 
         form,
         fields=tuple(replace(field, value=reason) if field.input_id == "reason" else field for field in form.fields),
         choices=replace(form.choices, selected=tuple(ticked)) if form.choices and ticked is not None else form.choices,
-        buttons=(opens, *form.buttons),
+        # Six buttons in a row would cut off their words: what answers stays, the rest is on the card itself.
+        buttons=(opens, *(button for button in form.buttons if button.verb in _ANSWERING)),
     )
     return replace(current, refused=say("step_up.needed", button=again), form=filled, refresh=None)
 
 
 #: Buttons that say yes.
 _AGREEING = frozenset({"approve", "override"})
+_ANSWERING = _AGREEING | {"deny"}
