@@ -403,6 +403,8 @@ class Approval(Value):
     escalate_at: tuple[datetime, ...] = ()
     reminded: int = 0
     level: int = 0
+    #: The level that it was put before; behind `level` as long as it is on its way there.
+    asked_level: int = 0
     #: Names of those who are asked at this level; empty when they could not be read.
     asked_names: tuple[str, ...] = ()
     #: When somebody had it brought back to mind last.

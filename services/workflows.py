@@ -118,18 +118,24 @@ class Asking(Workflows):
         self._access = access
 
     async def post(self, case_id: str, prompt_id: str) -> None:
+        """Put an open question before people, unless that was done before."""
+        case = await self._store.case(case_id)
+        if case.prompt(prompt_id).state is ApprovalState.PENDING and case.prompt(prompt_id).posted_at is None:
+            await self._put(case, prompt_id)
+
+    async def _put(self, case: Case, prompt_id: str, *, again: bool = False) -> Case:
         """
-        Put an open question before people, unless that was done before. When nobody of a level can be reached, the next
+        An open question, put before the level that is to answer it now. When nobody of a level can be reached, the next
         level is asked at once.
         """
-        case = await self._store.case(case_id)
-        if case.prompt(prompt_id).state is not ApprovalState.PENDING or case.prompt(prompt_id).posted_at is not None:
-            return
-        deliveries = await self._posted(case, prompt_id)
+        deliveries = await self._posted(case, prompt_id, again=again)
         while not _delivered(deliveries) and _can_escalate(case.prompt(prompt_id)):
-            case = await self.change(case_id, lambda case: _escalated(case, prompt_id, "undeliverable"))
+            case = await self.change(case.case_id, lambda case: _escalated(case, prompt_id, "undeliverable"))
             deliveries += await self._posted(case, prompt_id)
-        await self.change(case_id, lambda case: _after_posting(case, prompt_id, deliveries, self.now()))
+        level = case.prompt(prompt_id).level
+        return await self.change(
+            case.case_id, lambda case: _after_posting(case, prompt_id, level, deliveries, self.now())
+        )
 
     async def _posted(self, case: Case, prompt_id: str, *, again: bool = False) -> list[Delivery]:
         people = await self._access.named_approvers(case, case.prompt(prompt_id))
@@ -140,7 +146,7 @@ class Asking(Workflows):
         """Bring an open question back to mind now, at somebody's wish. One that is answered stays as it is."""
         case = await self._store.case(case_id)
         if case.prompt(prompt_id).state is ApprovalState.PENDING:
-            await self._posted(case, prompt_id, again=True)
+            await self._put(case, prompt_id, again=True)
 
     async def nudge(self, case_id: str, prompt_id: str) -> datetime | None:
         """
@@ -153,9 +159,10 @@ class Asking(Workflows):
             return None
         if _can_escalate(prompt) and (due := _next(prompt.escalate_at, prompt.level)) and due <= self.now():
             case = await self.change(case_id, lambda case: _escalated(case, prompt_id, "no_answer"))
-            await self._posted(case, prompt_id)
+        if case.prompt(prompt_id).asked_level < case.prompt(prompt_id).level:  # also when a kill came in between
+            case = await self._put(case, prompt_id)
         if (due := _next(prompt.remind_at, prompt.reminded)) and due <= self.now():
-            await self._posted(case, prompt_id, again=True)
+            await self._put(case, prompt_id, again=True)
             case = await self.change(case_id, lambda case: _reminded(case, prompt_id))
         prompt = case.prompt(prompt_id)
         moments = [_next(prompt.remind_at, prompt.reminded)]
@@ -169,7 +176,7 @@ def _next(moments: Sequence[datetime], done: int) -> datetime | None:
 
 
 def _can_escalate(prompt: Approval) -> bool:
-    return prompt.level + 1 < len(prompt.levels)
+    return prompt.state is ApprovalState.PENDING and prompt.level + 1 < len(prompt.levels)
 
 
 def _asked_by_name(case: Case, prompt_id: str, names: Sequence[str]) -> Changed:
@@ -202,12 +209,15 @@ def _delivered(deliveries: Sequence[Delivery]) -> bool:
     return any(delivery.delivered for delivery in deliveries)
 
 
-def _after_posting(case: Case, prompt_id: str, deliveries: Sequence[Delivery], at: datetime) -> Changed:
-    case = case.with_approval(case.prompt(prompt_id).model_copy(update={"posted_at": at}))
+def _after_posting(case: Case, prompt_id: str, level: int, deliveries: Sequence[Delivery], at: datetime) -> Changed:
+    prompt = case.prompt(prompt_id)
+    first = prompt.posted_at is None
+    case = case.with_approval(prompt.model_copy(update={"posted_at": prompt.posted_at or at, "asked_level": level}))
     if _delivered(deliveries):
         return case, []
     problems = [delivery.problem.key if delivery.problem else "" for delivery in deliveries]
-    entry = note(Tag.PROMPT_UNDELIVERED, case.case_id, None, prompt_id=prompt_id, problems=problems)
-    if not case.is_at_work:  # an undo or a fix: how the case ended stays said
+    entry = note(Tag.PROMPT_UNDELIVERED, case.case_id, None, prompt_id=prompt_id, level=level, problems=problems)
+    # Somebody has the question already; or it is an undo or a fix, and how the case ended stays said.
+    if not first or not case.is_at_work:
         return case, [entry]
     return case.model_copy(update={"outcome": say("outcome.prompt_undelivered")}), [entry]

@@ -194,6 +194,27 @@ async def test_what_came_due_while_nobody_was_there_is_done_once(
     assert (1, 1) == (tags.count(Tag.PROMPT_REMINDED), tags.count(Tag.PROMPT_ESCALATED))
 
 
+async def test_a_level_that_was_raised_before_a_kill_is_asked_after_it(
+    store: Store, clock: FakeClock, database_url: str
+) -> None:
+    """
+    It was written down that Olga's turn has come, and then the program ended before she was told.
+    """
+    async with built(store, clock, database_url, base_policy=TIMED) as before:
+        case = await before.asked()
+        await before.until(case.case_id, lambda case: prompt_of(case).posted_at)
+        before.notifier.waits_for = asyncio.Event()
+        await later(before, case, 16)
+        await before.until(case.case_id, lambda case: prompt_of(case).level == 1)
+    assert [(MEGAN.oid,)] == [people for _, people in before.notifier.prompts]
+
+    async with built(store, clock, database_url, base_policy=TIMED) as after:
+        await after.remediation.tell(case.case_id)
+        await after.until(case.case_id, lambda case: prompt_of(case).asked_level == 1)
+        assert (OLGA.oid,) == after.notifier.prompts[0][1]
+        assert 1 == (await after.tags(case.case_id)).count(Tag.PROMPT_ESCALATED)
+
+
 async def test_a_level_that_cannot_be_reached_is_passed_over(timed: World) -> None:
     """
     Without waiting for a quarter of an hour; and when no level can be reached, that is on the record.

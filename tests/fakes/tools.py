@@ -149,6 +149,8 @@ class RecordingNotifier:
         #: News as posted, each once.
         self.news: list[News] = []
         self.reachable = True
+        #: A question is posted only when this is set.
+        self.waits_for: asyncio.Event | None = None
         #: Whom nobody can reach.
         self.out_of_reach: set[Audience] = set()
 
@@ -158,6 +160,8 @@ class RecordingNotifier:
     async def post_prompt(
         self, case_id: str, prompt_id: str, people: Collection[str], *, again: bool = False
     ) -> Sequence[Delivery]:
+        if self.waits_for is not None:
+            await self.waits_for.wait()
         self.prompts.append((prompt_id, tuple(people)))
         return [Delivery(place="channel", conversation_id="19:a", delivered=self.reachable)]
 
