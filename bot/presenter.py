@@ -29,7 +29,7 @@ from cards.language import Words, best_language
 from cards.render import Rendered, render
 from cards.views import View
 from services.approvals import Viewer
-from services.cases import ApprovalState, Case, CaseKind, CaseState, Text, say
+from services.cases import Approval, ApprovalState, Case, CaseKind, CaseState, Text, say
 from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
 from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
 from services.errors import Rejected, ServiceError
@@ -116,11 +116,13 @@ class Presenter:
         posted = in_chats = {_root(copy.conversation_id) for copy in copies}
         chats = await self._store.personal_conversations(people)
         await self._show_to(live, people)
-        if case.prompt(prompt_id).level > 0 and {chat.user_oid for chat in chats} < set(people):
-            posted = set()  # an edit makes no sound: who is asked only now and has no chat would not hear of it
-        deliveries = [await self._post_in_channel(case, prompt_id, posted, people)]
-        deliveries += [await self._post_in_chat(case, prompt_id, in_chats, chat) for chat in chats]
-        return deliveries
+        in_channel = await self._post_in_channel(case, prompt_id, posted, people)
+        each = [await self._post_in_chat(case, prompt_id, in_chats, chat) for chat in chats]
+        heard = {chat.user_oid.lower() for chat, sent in zip(chats, each, strict=True) if sent.delivered}
+        is_there = _root(in_channel.conversation_id) in posted
+        if is_there and _asks_more_than(heard, case.prompt(prompt_id), people):
+            in_channel = await self._post_in_channel(case, prompt_id, set(), people)  # an edit makes no sound
+        return [in_channel, *each]
 
     async def _show_to(self, copies: Sequence[CardCopy], people: Collection[str]) -> None:
         """Those who are asked from now on see a card of their own too, where it was posted before."""
@@ -474,6 +476,15 @@ def _is_question(prompt_id: str | None) -> bool:
 
 def _is_chat(chat: Conversation, place: Place) -> bool:
     return chat.conversation_id == place.conversation_id
+
+
+def _asks_more_than(heard: Collection[str], prompt: Approval, people: Collection[str]) -> bool:
+    """
+    Whether a question is put before somebody who was not asked before and has not heard of it in a chat. Nobody by name
+    is a level that could not be read: whoever it is may be in the channel.
+    """
+    is_passed_on = prompt.posted_at is not None and prompt.asked_level < prompt.level
+    return is_passed_on and (not people or bool(set(people) - set(heard)))
 
 
 def _person_of(case: Case, news: News) -> str:

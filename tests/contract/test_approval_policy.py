@@ -228,6 +228,20 @@ async def test_a_level_that_cannot_be_reached_is_passed_over(timed: World) -> No
     assert case.outcome is not None and "outcome.prompt_undelivered" == case.outcome.key
 
 
+async def test_a_reminder_that_reaches_nobody_asks_the_next_level_at_once(timed: World) -> None:
+    """
+    Megan's reminder is due after ten minutes; Olga need not wait for the other five.
+    """
+    case = await timed.asked()
+    await timed.until(case.case_id, lambda case: prompt_of(case).posted_at)
+    timed.notifier.reachable = False
+    await later(timed, case, 11)
+    await timed.until(case.case_id, lambda case: prompt_of(case).reminded == 1)
+
+    assert [(MEGAN.oid,), (MEGAN.oid,), (OLGA.oid,)] == [people for _, people in timed.notifier.prompts]
+    assert [Tag.PROMPT_ESCALATED, Tag.PROMPT_UNDELIVERED, Tag.PROMPT_REMINDED] == (await timed.tags(case.case_id))[-3:]
+
+
 async def test_an_undo_needs_what_the_policy_says(world: World) -> None:
     """
     It takes back a change of high impact, so it needs two, and neither of them is who asked for it.

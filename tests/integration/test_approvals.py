@@ -732,6 +732,26 @@ async def test_who_cannot_be_reached_is_passed_over(house: Open) -> None:
     assert ["undeliverable"] == whys
 
 
+async def test_a_level_that_cannot_be_reached_later_on_is_passed_over_too(house: Open) -> None:
+    """
+    Megan has the question. When it is passed on, neither the channel nor Ines takes anything, and Sam has no chat.
+    """
+    here = await house(timed())
+    await here.teams.say("ines", "hello")
+    await asked(here.teams)
+    directory = here.teams.sandbox.relay.directory
+    for place in (directory.approvals_id, directory.personal_chat(directory.person("ines")).conversation_id):
+        await here.teams.teams_fault(403, "", times=1000, conversation=place, code="MessageWritesBlocked")
+    await here.later(minutes=16)
+    case = await here.until(lambda case: case.approvals[0].asked_level == 2)
+
+    assert 1 == (await here.tags()).count(Tag.PROMPT_UNDELIVERED)
+    assert case.outcome is None or "outcome.prompt_undelivered" != case.outcome.key
+    entries = await here.store.audit_entries(case.case_id)
+    whys = [json.loads(entry.details)["why"] for entry in entries if entry.tag == Tag.PROMPT_ESCALATED]
+    assert ["no_answer", "undeliverable"] == whys
+
+
 async def test_a_question_that_reaches_nobody_is_on_the_record(house: Open) -> None:
     """
     No level can be reached: Alex reads that on his card, and so does whoever reads the audit trail.
