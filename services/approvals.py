@@ -76,7 +76,8 @@ def new_approval(
     """
     A prompt for the case's plan as it stands now, with what the policy asks of it at this moment.
 
-    `about` are the actions when it is not the plan; `wait` is how long it stays open when the policy does not say.
+    `about` are the actions when it is not the plan; `wait` is how long it stays open at least, by the hours of the
+    policy as all its times.
     """
     actions = about or [action for action in case.actions if action.state is not ActionState.SKIPPED]
     needs = required(
@@ -87,7 +88,7 @@ def new_approval(
         protected=case.protected,
         at=at,
     )
-    times = schedule(policy, at)
+    times = schedule(policy, at, wait or timedelta())
     return Approval(
         prompt_id=uuid.uuid4().hex,
         claim=secrets.token_urlsafe(24),
@@ -95,7 +96,7 @@ def new_approval(
         purpose=purpose,
         plan_hash=plan_hash(case.actions),
         asked_at=at,
-        expires_at=times.expires_at if wait is None else at + wait,
+        expires_at=times.expires_at,
         needed=needs.count,
         levels=needs.levels,
         self_allowed=needs.self_allowed,

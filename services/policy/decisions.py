@@ -145,12 +145,12 @@ def _more(policy: Policy, is_override: bool, inside: bool, kinds: Sequence[Prote
 
 def _levels(policy: Policy, who: tuple[str, ...], is_override: bool, inside: bool) -> tuple[tuple[str, ...], ...]:
     chain = policy.chain
-    if is_override and policy.override.who is not None:
-        who = policy.override.who
     if not inside and policy.hours is not None:
         outside = policy.hours.outside
         who = who if outside.who is None else outside.who
         chain = chain if outside.chain is None else outside.chain
+    if is_override and policy.override.who is not None:
+        who = policy.override.who  # the few who may lift a lock are the same at any hour
     # A level without people would be a silence in which nobody is asked.
     return tuple(level for level in (who, *chain) if level)
 

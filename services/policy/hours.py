@@ -22,9 +22,9 @@ class Schedule(Value):
     expires_at: datetime
 
 
-def schedule(policy: Policy, asked_at: datetime) -> Schedule:
+def schedule(policy: Policy, asked_at: datetime, wait: timedelta = timedelta()) -> Schedule:
     """
-    When to remind, escalate and expire, for a question that is asked at `asked_at` (aware).
+    When to remind, escalate and expire, for a question that is asked at `asked_at` (aware) and waits at least `wait`.
 
     Where the policy waits outside the hours, minutes count only while it is open: asked on Friday evening, a question
     starts on Monday morning, and what is left on Friday afternoon goes on then.
@@ -38,7 +38,7 @@ def schedule(policy: Policy, asked_at: datetime) -> Schedule:
         starts_at=after(0),
         remind_at=tuple(map(after, policy.remind_after_minutes)),
         escalate_at=tuple(map(after, policy.escalate_after_minutes)),
-        expires_at=after(policy.expire_after_minutes),
+        expires_at=after(max(policy.expire_after_minutes, wait.total_seconds() / 60)),
     )
 
 

@@ -264,6 +264,16 @@ def test_outside_the_hours_others_are_asked_and_more_of_them() -> None:
     assert (2, ((ON_CALL,), (BOSS,))) == (sunday.count, sunday.levels)
 
 
+def test_who_may_override_is_the_same_at_any_hour() -> None:
+    """
+    Whoever is asked on Sunday instead is not asked to lift a lock.
+    """
+    own = policy(override={"from": [BOSS]}, hours={**OFFICE, "outside": {"from": [ON_CALL]}})
+
+    assert ((BOSS,),) == needed(own, Impact.HIGH, purpose=OVERRIDE, at=SUNDAY).levels
+    assert ((ON_CALL,),) == needed(own, Impact.HIGH, at=SUNDAY).levels
+
+
 def test_outside_the_hours_never_fewer_are_needed() -> None:
     """
     `approvers` of `outside` is the least, so it takes nothing away from high impact.

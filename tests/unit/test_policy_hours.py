@@ -65,6 +65,25 @@ def test_out_of_hours_the_clock_starts_at_the_next_opening() -> None:
     assert (local(2026, 11, 23, 8, 10), local(2026, 11, 23, 9, 0)) == (plan.remind_at[0], plan.expires_at)
 
 
+def test_what_stays_open_longer_waits_for_the_opening_too() -> None:
+    """
+    An override has a day. Asked on Friday evening, that is 24 hours of work, and each reminder comes before its end.
+    """
+    plan = schedule(policy(), local(2026, 11, 20, 18, 0), timedelta(hours=24))
+
+    assert (local(2026, 11, 23, 8, 10), local(2026, 11, 25, 14, 0)) == (plan.remind_at[0], plan.expires_at)
+
+
+def test_no_question_is_over_before_the_policy_says() -> None:
+    """
+    A policy that gives people three days gives them three days for an undo as well.
+    """
+    patient = policy().model_copy(update={"hours": None, "expire_after_minutes": 3 * 24 * 60})
+    asked_at = local(2026, 11, 20, 18, 0)
+
+    assert asked_at + timedelta(days=3) == schedule(patient, asked_at, timedelta(hours=24)).expires_at
+
+
 def test_minutes_count_only_while_it_is_open() -> None:
     """
     What is asked a quarter of an hour before the closing has 45 minutes left in the morning.
