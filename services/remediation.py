@@ -506,6 +506,8 @@ class Remediation(Asking):
     def _expire(self, case: Case) -> tuple[Case, list[NewEntry]]:
         if case.state not in (CaseState.CHOOSING, CaseState.AWAITING_APPROVAL, CaseState.LOCKED):
             return case, []
+        if _deadline(case) > self.now():  # asked anew since it was looked at
+            return case, []
         changed = case.state is CaseState.AWAITING_APPROVAL and case.has_changed_something
         outcome = say("outcome.expired_changed" if changed else f"outcome.expired_{case.state.value}")
         prompts = settled_without_decision(case, ApprovalState.EXPIRED, self.now())

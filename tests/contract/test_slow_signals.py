@@ -93,6 +93,20 @@ async def test_what_changes_the_plan_withdraws_the_question_and_asks_anew(world:
     assert [case.approvals[0].prompt_id, case.approvals[1].prompt_id] == [p for p, _ in world.notifier.prompts]
 
 
+async def test_a_question_that_was_asked_anew_in_the_last_moment_is_not_over(world: World) -> None:
+    """
+    The job saw that the time of the first was up; when it writes that down, the case has another question.
+    """
+    await asked_without_the_slow_one(world)
+    world.clock.advance(minutes=59)
+    world.investigation.answers.set()
+    (case,) = await world.store.cases(limit=1)
+    case = await world.until(case.case_id, lambda case: len(case.approvals) == 2)
+    world.clock.advance(minutes=2)
+
+    assert (case, []) == world.remediation._expire(case)
+
+
 async def test_what_is_found_after_the_approval_is_asked_about_before_the_unblock(world: World) -> None:
     """
     The containment that was approved goes through; the unblock waits for the answer about the rest.
