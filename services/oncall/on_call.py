@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from services.cases import Text, Value, say
 from services.errors import BrokenAnswer, NotFound, PermissionMissing, Rejected, ServiceError, Throttled, Unavailable
 from services.oncall.duty import Duty, Source
+from services.oncall.group import GroupSource
 from services.ports import Clock
 
 _log = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ FALLBACK_NAME = "Fallback group"
 KEPT_AS = "oncall_last"
 #: How long an answer is good, and how long one that had to do without its source.
 FRESH_FOR, RETRY_AFTER = timedelta(seconds=60), timedelta(seconds=15)
+#: How long that of an Entra group is good for a click. Longer, and somebody who was taken out could still approve.
+GROUP_FRESH_FOR = timedelta(seconds=5)
 #: An older answer is no longer somebody's best guess.
 OLDEST_KNOWN = timedelta(hours=24)
 #: The same answer is written down again only after this time.
@@ -101,6 +104,11 @@ class _Known(Value):
     as_of: datetime
     duty: Duty
 
+    def may_hold(self, now: datetime) -> bool:
+        """Whether it can still be so: not for long, and not after the end that the source itself has told."""
+        is_over = self.duty.until is not None and self.duty.until <= now
+        return not is_over and now - self.as_of <= OLDEST_KNOWN
+
 
 @dataclass
 class _Asked:
@@ -153,9 +161,11 @@ class OnCall:
         self._store = store
         self._clock = clock
         self._timeout_s = timeout_s
+        self._groups = {source.name for source in (*self._sources, fallback) if isinstance(source, GroupSource)}
         self._answer: OnDuty | None = None
-        self._good_until = clock.now()
+        self._asked_at = clock.now()
         self._kept: _Known | None = None
+        self._written: _Known | None = None
         self._asked = _Asked()
         self._asking: asyncio.Task[OnDuty] | None = None
 
@@ -167,15 +177,17 @@ class OnCall:
 
     async def now(self, patience_s: float | None = None) -> OnDuty:
         """
-        Who is on call at this moment; at most a minute old. Never raises for a source.
+        Who is on call at this moment; at most a minute old, and not from before a hand-over that the source told. Never
+        raises for a source.
 
         The first source that names somebody is right. When none does and one could not be read, what that one said
         last holds for up to 24 hours; when all could be read, nobody is on duty and the fallback group is asked.
 
-        With `patience_s`, sources that have not answered by then count as down for this once. They are waited for
-        behind it, and their answer is there for whoever asks next.
+        With `patience_s`, because a click waits, sources that have not answered by then count as down for this once.
+        They are waited for behind it, and their answer is there for whoever asks next. The members of an Entra group
+        are then at most five seconds old.
         """
-        if self._answer is not None and self._clock.now() < self._good_until:
+        if self._answer is not None and self._clock.now() < self._good_until(self._answer, patience_s is not None):
             return self._answer
         if self._asking is None or self._asking.done():
             self._asked = _Asked()
@@ -189,9 +201,16 @@ class OnCall:
 
     async def _ask_and_remember(self, asked: _Asked) -> OnDuty:
         now = self._clock.now()
-        self._answer = await self._ask(now, asked)
-        self._good_until = now + (RETRY_AFTER if self._answer.problem else FRESH_FOR)
+        self._answer, self._asked_at = await self._ask(now, asked), now
         return self._answer
+
+    def _good_until(self, answer: OnDuty, for_click: bool) -> datetime:
+        fresh_for = RETRY_AFTER if answer.problem else FRESH_FOR
+        if for_click and answer.source in self._groups:
+            fresh_for = min(fresh_for, GROUP_FRESH_FOR)
+        until = self._asked_at + fresh_for
+        # An end that was over when it was told says nothing; it must not make every card ask again.
+        return until if answer.until is None or answer.until <= self._asked_at else min(until, answer.until)
 
     async def _ask(self, now: datetime, asked: _Asked) -> OnDuty:
         for source in self._sources:
@@ -223,8 +242,10 @@ class OnCall:
         """What a source that is down said last; one that can be read has overruled what it said before."""
         if not asked.down:
             return None
-        known = self._kept or _read(await self._store.chosen(KEPT_AS))
-        if known is None or known.source not in asked.down or now - known.as_of > OLDEST_KNOWN:
+        # Another replica may have heard of a hand-over that this one has not.
+        both = [known for known in (self._kept, _read(await self._store.chosen(KEPT_AS))) if known is not None]
+        known = max(both, key=lambda known: known.as_of, default=None)
+        if known is None or known.source not in asked.down or not known.may_hold(now):
             return None
         return OnDuty(
             basis=Basis.LAST_KNOWN,
@@ -256,11 +277,11 @@ class OnCall:
         return say("oncall.problem.nobody", reasons=asked.reasons)
 
     async def _keep(self, known: _Known) -> None:
-        before, self._kept = self._kept, known
+        self._kept, before = known, self._written
         same = before is not None and (before.source, before.duty) == (known.source, known.duty)
         if before is not None and same and known.as_of - before.as_of < WRITE_EVERY:
-            self._kept = before
             return
+        self._written = known
         await self._store.choose(KEPT_AS, known.model_dump_json())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -13,6 +13,7 @@ from services.clients.graph_models import DirectoryUser
 from services.errors import BrokenAnswer, NotFound, PermissionMissing, Rejected, ServiceError, Throttled, Unavailable
 from services.oncall.accounts import Accounts, Found, owner_of
 from services.oncall.duty import Duty
+from services.oncall.group import GroupSource
 from services.oncall.on_call import FALLBACK_NAME, KEPT_AS, Basis, OnCall
 from tests.fakes.clock import FakeClock
 
@@ -297,6 +298,67 @@ async def test_an_answer_is_good_for_a_minute() -> None:
     await scene.on_call.now()
 
     assert (1, 2) == (asked_once, scene.pager.asked)
+
+
+async def test_no_answer_outlives_the_hand_over_that_its_source_told() -> None:
+    """
+    Megan's shift ends in ten seconds, and then it is Alex, not in a minute.
+    """
+    scene = Scene(on(), on(), on())
+    scene.pager.answer = on(MEGAN, until=scene.clock.now() + timedelta(seconds=10))
+    before = await scene.on_call.now()
+    scene.pager.answer = on(ALEX)
+    scene.clock.advance(seconds=10)
+
+    assert [(MEGAN,), (ALEX,)] == [before.people, (await scene.on_call.now()).people]
+
+
+async def test_for_a_click_the_members_of_a_group_are_at_most_five_seconds_old() -> None:
+    """
+    Who was taken out of it may not approve for the rest of the minute; a card need not ask again so soon.
+    """
+    megan, alex = user(MEGAN, "megan@contoso.com"), user(ALEX, "alex@contoso.com")
+    directory, clock = FakeDirectory(megan, alex), FakeClock()
+    on_call = OnCall([GroupSource("Team", "team", Accounts(directory))], None, FakeChoices(), clock)
+    await on_call.now()
+    directory.users = (alex,)
+    clock.advance(seconds=5)
+
+    people = [(await on_call.now()).people, (await on_call.now(patience_s=5)).people]
+
+    assert [(MEGAN, ALEX), (ALEX,)] == people
+
+
+async def test_a_last_known_shift_is_over_when_it_said_it_would_be() -> None:
+    """
+    PagerDuty is down at the hand-over: the fallback group is asked, and not who was on call before it.
+    """
+    scene = Scene(on(), DOWN, on(GRACE))
+    scene.pager.answer = on(MEGAN, until=scene.clock.now() + timedelta(hours=1))
+    await scene.on_call.now()
+    scene.pager.answer = DOWN
+    scene.clock.advance(hours=1)
+    duty = await scene.on_call.now()
+
+    assert ((GRACE,), Basis.FALLBACK) == (duty.people, duty.basis)
+
+
+async def test_of_two_replicas_the_one_that_heard_last_is_believed() -> None:
+    """
+    The other one has heard that it is Alex now; this one has only its own older answer in memory.
+    """
+    scene = Scene(on(MEGAN), DOWN, on(GRACE))
+    here = scene.on_call
+    await here.now()
+    scene.restart()
+    scene.clock.advance(minutes=10)
+    scene.pager.answer = on(ALEX)
+    await scene.on_call.now()
+    scene.pager.answer = DOWN
+    scene.clock.advance(minutes=2)
+    duty = await here.now()
+
+    assert ((ALEX,), Basis.LAST_KNOWN) == (duty.people, duty.basis)
 
 
 async def test_an_answer_with_a_problem_is_asked_again_sooner() -> None:
