@@ -483,8 +483,11 @@ def _asks_more_than(heard: Collection[str], prompt: Approval, people: Collection
     Whether a question is put before somebody who was not asked before and has not heard of it in a chat. Nobody by name
     is a level that could not be read: whoever it is may be in the channel.
     """
-    is_passed_on = prompt.posted_at is not None and prompt.asked_level < prompt.level
-    return is_passed_on and (not people or bool(set(people) - set(heard)))
+    if prompt.posted_at is None:
+        return False
+    is_passed_on = prompt.asked_level < prompt.level
+    asked_before = () if is_passed_on else prompt.asked
+    return (is_passed_on and not people) or bool(set(people) - set(asked_before) - set(heard))
 
 
 def _person_of(case: Case, news: News) -> str:

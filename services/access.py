@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Protocol
 
 from services.approver_health import AccountState
-from services.cases import Actor, Approval, Case
+from services.cases import Actor, Approval, Case, Vote
 from services.clients.graph_models import DirectoryUser
 from services.errors import NotAllowed, NotFound, Rejected, ServiceError
 from services.lately import Lately
@@ -121,6 +121,27 @@ class Access:
             account = await self._check_asked(who, prompt)
         return await self._check_health(account)
 
+    async def check_voter(self, vote: Vote, case: Case, prompt: Approval) -> None:
+        """
+        Whether an approval that was counted counts still. Who was on call when they gave it need not be on call now: a
+        hand-over takes nothing away. Raises NotAllowed as `check_approver` does.
+        """
+        if not vote.on_call or ON_CALL not in everybody_in(self._policy):
+            await self.check_approver(vote.by, case, prompt)
+            return
+        account = await self._check(vote.by, (vote.by.user_oid.lower(),), "not_approver")
+        await self._check_health(account)
+
+    async def is_on_call(self, who: Actor, prompt: Approval) -> bool:
+        """
+        Whether somebody who may answer this question is on call, where it goes to whoever is. For the record, right
+        after they were checked, so that it waits for no source again.
+        """
+        asked = {entry for level in prompt.levels[: prompt.level + 1] for entry in level}
+        if ON_CALL not in (asked or everybody_in(self._policy)):
+            return False
+        return who.user_oid.lower() in await self._people_on_call(0.0)
+
     async def _check_among(self, who: Actor, entries: Collection[str]) -> DirectoryUser:
         people = await self._resolved(entries, ON_CALL_PATIENCE_S)
         if entries and not people:  # whoever is on call is not known, which is not the same as nobody
@@ -166,10 +187,19 @@ class Access:
         for entry in await self._resolved(entries):
             for oid, name in await self._people_behind(entry):
                 found.setdefault(oid.lower(), name)
-        own = prompt is not None and prompt.self_allowed
-        return {
-            oid: name for oid, name in found.items() if (own or not case.was_asked_by(oid)) and not case.is_about(oid)
-        }
+        return {oid: name for oid, name in found.items() if _may_be_asked(oid, case, prompt)}
+
+    async def is_handed_over(self, case: Case, prompt: Approval) -> bool:
+        """
+        Whether others are on call now than those whom this question was put before at its level. An on-call of nobody
+        is a source that is down, and no hand-over.
+        """
+        level = prompt.levels[min(prompt.level, len(prompt.levels) - 1)] if prompt.levels else ()
+        if ON_CALL not in level:
+            return False
+        people = {oid.lower() for oid in await self._people_on_call(None)}
+        now, asked = {oid for oid in people if _may_be_asked(oid, case, prompt)}, set(prompt.asked)
+        return bool(now) and (now != asked if set(level) == {ON_CALL} else not now <= asked)
 
     async def _resolved(self, entries: Iterable[str], patience_s: float | None = None) -> tuple[str, ...]:
         """The entries with whoever is on call in place of "oncall"; each once, in lower case."""
@@ -237,6 +267,11 @@ def everybody_in(policy: Policy) -> tuple[str, ...]:
     if outside is not None:
         lists += [outside.who or (), *(outside.chain or ())]
     return tuple(dict.fromkeys(entry for entries in lists for entry in entries))
+
+
+def _may_be_asked(oid: str, case: Case, prompt: Approval | None) -> bool:
+    own = prompt is not None and prompt.self_allowed
+    return (own or not case.was_asked_by(oid)) and not case.is_about(oid)
 
 
 def _check_account(user: DirectoryUser) -> None:

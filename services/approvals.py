@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -171,9 +171,9 @@ class Approvals:
         if not entries:  # said before, as most clicks of a crowd are: nobody has to wait in line for the case
             return case
         await self._check_sign_in(order, case, prompt, now)
-        unread = account.risk_unread
+        known = {"risk_unread": account.risk_unread, "on_call": await self._access.is_on_call(order.by, prompt)}
         return await self._store.change_case(
-            case.case_id, lambda case: decided(case, prompt.prompt_id, order, now, fallen, risk_unread=unread)
+            case.case_id, lambda case: decided(case, prompt.prompt_id, order, now, fallen, **known)
         )
 
     async def _check_sign_in(self, order: DecideApproval, case: Case, prompt: Approval, now: datetime) -> None:
@@ -191,22 +191,22 @@ class Approvals:
         if not any(proof.counts(now) for proof in proofs):
             raise StepUpNeeded(case_id=case.case_id, prompt_id=prompt.prompt_id)
 
-    async def _no_longer_counting(self, order: DecideApproval, case: Case, prompt: Approval) -> frozenset[str]:
+    async def _no_longer_counting(self, order: DecideApproval, case: Case, prompt: Approval) -> dict[str, str]:
         """
-        Those whose approval was counted before and who may not approve any more, as object ids: taken out of the group,
-        disabled, or held by an attacker. Raises NotAllowed when that cannot be told.
+        Those whose approval was counted before and who may not approve any more, by object id, and why: taken out of
+        the group, disabled, or held by an attacker. Raises NotAllowed when that cannot be told.
         """
         if not order.granted or prompt.state is not ApprovalState.PENDING:
-            return frozenset()
-        fallen = set()
+            return {}
+        fallen: dict[str, str] = {}
         for vote in prompt.votes:
             try:
-                await self._access.check_approver(vote.by, case, prompt)
+                await self._access.check_voter(vote, case, prompt)
             except NotAllowed as refusal:
                 if refusal.reason == "cannot_check":
                     raise
-                fallen.add(vote.by.user_oid)
-        return frozenset(fallen)
+                fallen[vote.by.user_oid] = refusal.reason
+        return fallen
 
 
 def decided(
@@ -214,13 +214,15 @@ def decided(
     prompt_id: str,
     order: DecideApproval,
     now: datetime,
-    fallen: Collection[str] = (),
+    fallen: Mapping[str, str] | None = None,
     *,
     risk_unread: bool = False,
+    on_call: bool = False,
 ) -> tuple[Case, list[NewEntry]]:
     """
-    The case with the decision in it. Pure. The approvals of `fallen` (object ids) do not count any more. `risk_unread`
-    is whether the risk of the account of whoever decides could not be read, which goes on the record.
+    The case with the decision in it. Pure. The approvals of `fallen` (object ids, each with why) do not count any more.
+    `risk_unread` is whether the risk of the account of whoever decides could not be read, `on_call` whether they are on
+    call; all of it goes on the record.
 
     Raises AlreadyDecided, PromptOutdated, BadInput: no reason where one is needed (an override, or a plan that rests on
     too little that could be read), or a box that is not on the card.
@@ -238,10 +240,13 @@ def decided(
     reason = order.reason.strip()[:MAX_REASON_LENGTH]
     if order.granted and not reason and case.needs_reason(prompt):
         raise BadInput(what="reason")
-    vote = Vote(by=order.by, granted=order.granted, at=now, reason=reason, ticked=order.ticked, risk_unread=risk_unread)
-    prompt = _with_vote(_without(prompt, fallen), vote)
+    known = {"ticked": order.ticked, "risk_unread": risk_unread, "on_call": on_call}
+    vote = Vote(by=order.by, granted=order.granted, at=now, reason=reason, **known)
+    before = {earlier.by.user_oid for earlier in prompt.votes}
+    gone = {oid: why for oid, why in (fallen or {}).items() if oid in before}
+    prompt = _with_vote(_without(prompt, gone), vote)
     if order.granted and (standing_now := standing_of(case, prompt)).missing:
-        return case.with_approval(prompt), [_partly(case, prompt, vote, standing_now)]
+        return case.with_approval(prompt), [_partly(case, prompt, vote, standing_now, gone)]
     settled = prompt.model_copy(update={"state": wanted, "decided_by": order.by, "decided_at": now, "reason": reason})
     left_out: tuple[str, ...] = ()
     if order.granted:
@@ -258,6 +263,7 @@ def decided(
         left_out=list(left_out),
         reason=reason,
         risk_unread=risk_unread,
+        no_longer_counting=gone,
     )
     return _moved(case.with_approval(settled), prompt.purpose, order, reason, now), [entry]
 
@@ -288,7 +294,7 @@ def _with_vote(prompt: Approval, vote: Vote) -> Approval:
     return prompt.model_copy(update={"votes": (*before, vote)})
 
 
-def _partly(case: Case, prompt: Approval, vote: Vote, now: Standing) -> NewEntry:
+def _partly(case: Case, prompt: Approval, vote: Vote, now: Standing, gone: Mapping[str, str]) -> NewEntry:
     return note(
         Tag.APPROVAL_VOTED,
         case.case_id,
@@ -299,6 +305,7 @@ def _partly(case: Case, prompt: Approval, vote: Vote, now: Standing) -> NewEntry
         approved_by=[actor.user_oid for actor in now.approved_by],
         missing=now.missing,
         risk_unread=vote.risk_unread,
+        no_longer_counting=dict(gone),
     )
 
 

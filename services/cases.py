@@ -366,6 +366,8 @@ class Vote(Value):
     ticked: tuple[str, ...] | None = None
     #: Whether the risk of this person's own account could not be read when they answered.
     risk_unread: bool = False
+    #: Whether they were on call when they answered a question that goes to whoever is.
+    on_call: bool = False
 
 
 class Approval(Value):
@@ -405,6 +407,8 @@ class Approval(Value):
     level: int = 0
     #: The level that it was put before; behind `level` as long as it is on its way there.
     asked_level: int = 0
+    #: Object ids, in lower case, of those whom it was put before there.
+    asked: tuple[str, ...] = ()
     #: Names of those who are asked at this level; empty when they could not be read.
     asked_names: tuple[str, ...] = ()
     #: When somebody had it brought back to mind last.

@@ -9,7 +9,7 @@ kept in our own tables; a step hands back one small word and never a secret, bec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,8 @@ from services.store import Store
 log = structlog.get_logger()
 
 Changed = tuple[Case, Sequence[NewEntry]]
+#: Whom a question was put before, as object ids, and how that went.
+_Posted = tuple[tuple[str, ...], list[Delivery]]
 
 #: Something happened that the waiting workflow should look at; what, stands in the case.
 NEWS = "news"
@@ -128,19 +130,20 @@ class Asking(Workflows):
         An open question, put before the level that is to answer it now. When nobody of a level can be reached, the next
         level is asked at once.
         """
-        deliveries = await self._posted(case, prompt_id, again=again)
+        people, deliveries = await self._posted(case, prompt_id, again=again)
         while not _delivered(deliveries) and _can_escalate(case.prompt(prompt_id)):
             case = await self.change(case.case_id, lambda case: _escalated(case, prompt_id, "undeliverable"))
-            deliveries += await self._posted(case, prompt_id)
-        level = case.prompt(prompt_id).level
+            people, more = await self._posted(case, prompt_id)
+            deliveries += more
+        put = {"asked_level": case.prompt(prompt_id).level, "asked": people}
         return await self.change(
-            case.case_id, lambda case: _after_posting(case, prompt_id, level, deliveries, self.now())
+            case.case_id, lambda case: _after_posting(case, prompt_id, put, deliveries, self.now())
         )
 
-    async def _posted(self, case: Case, prompt_id: str, *, again: bool = False) -> list[Delivery]:
+    async def _posted(self, case: Case, prompt_id: str, *, again: bool = False) -> _Posted:
         people = await self._access.named_approvers(case, case.prompt(prompt_id))
         await self.change(case.case_id, lambda case: _asked_by_name(case, prompt_id, tuple(people.values())))
-        return list(await self._notifier.post_prompt(case.case_id, prompt_id, people, again=again))
+        return tuple(people), list(await self._notifier.post_prompt(case.case_id, prompt_id, people, again=again))
 
     async def remind(self, case_id: str, prompt_id: str) -> None:
         """Bring an open question back to mind now, at somebody's wish. One that is answered stays as it is."""
@@ -150,8 +153,8 @@ class Asking(Workflows):
 
     async def nudge(self, case_id: str, prompt_id: str) -> datetime | None:
         """
-        Do what is due for an open question: pass it on to the next level, bring it back to mind. The moment at which
-        something is due next, or None.
+        Do what is due for an open question: pass it on to the next level, put it before whoever came on call, bring it
+        back to mind. The moment at which something is due next, or None.
         """
         case = await self._store.case(case_id)
         prompt = case.prompt(prompt_id)
@@ -159,7 +162,7 @@ class Asking(Workflows):
             return None
         if _can_escalate(prompt) and (due := _next(prompt.escalate_at, prompt.level)) and due <= self.now():
             case = await self.change(case_id, lambda case: _escalated(case, prompt_id, "no_answer"))
-        if case.prompt(prompt_id).asked_level < case.prompt(prompt_id).level:  # also when a kill came in between
+        if await self._has_to_be_put(case, case.prompt(prompt_id)):
             case = await self._put(case, prompt_id)
         if (due := _next(prompt.remind_at, prompt.reminded)) and due <= self.now():
             await self._put(case, prompt_id, again=True)
@@ -169,6 +172,10 @@ class Asking(Workflows):
         if _can_escalate(prompt):
             moments.append(_next(prompt.escalate_at, prompt.level))
         return min((moment for moment in moments if moment is not None), default=None)
+
+    async def _has_to_be_put(self, case: Case, prompt: Approval) -> bool:
+        """Whether there is somebody at its level who was not asked, also because a kill came in between."""
+        return prompt.asked_level < prompt.level or await self._access.is_handed_over(case, prompt)
 
 
 def _next(moments: Sequence[datetime], done: int) -> datetime | None:
@@ -209,14 +216,24 @@ def _delivered(deliveries: Sequence[Delivery]) -> bool:
     return any(delivery.delivered for delivery in deliveries)
 
 
-def _after_posting(case: Case, prompt_id: str, level: int, deliveries: Sequence[Delivery], at: datetime) -> Changed:
+def _after_posting(
+    case: Case, prompt_id: str, put: Mapping[str, Any], deliveries: Sequence[Delivery], at: datetime
+) -> Changed:
+    """The case with whom the question was put before, and on the record when it was nobody."""
     prompt = case.prompt(prompt_id)
     first = prompt.posted_at is None
-    case = case.with_approval(prompt.model_copy(update={"posted_at": prompt.posted_at or at, "asked_level": level}))
+    case = case.with_approval(prompt.model_copy(update={"posted_at": prompt.posted_at or at, **put}))
     if _delivered(deliveries):
         return case, []
     problems = [delivery.problem.key if delivery.problem else "" for delivery in deliveries]
-    entry = note(Tag.PROMPT_UNDELIVERED, case.case_id, None, prompt_id=prompt_id, level=level, problems=problems)
+    entry = note(
+        Tag.PROMPT_UNDELIVERED,
+        case.case_id,
+        None,
+        prompt_id=prompt_id,
+        level=put["asked_level"],
+        problems=problems,
+    )
     # Somebody has the question already; or it is an undo or a fix, and how the case ended stays said.
     if not first or not case.is_at_work:
         return case, [entry]

@@ -669,6 +669,28 @@ async def test_when_the_source_of_the_on_call_is_down_the_last_known_answer_coun
     await here.teams.card("alex", "Jane Doe is unblocked")
 
 
+async def test_who_comes_on_call_is_asked_and_who_goes_has_approved(house: Open) -> None:
+    """
+    Megan approves and hands over to Ines, who finds the question in her own chat. Two have agreed, one after the other.
+    """
+    source = {"kind": "group", "group": ON_CALL_TEAM}
+    team = {"oncall": json.dumps({"sources": [source], "fallback_group": NIGHT_SHIFT})}
+    here = await house({"from": ["oncall"]}, **team)
+    (group,) = [group for group in here.tenant.groups if group.oid == ON_CALL_TEAM]
+    group.members = [MEGAN]
+    await here.teams.say("ines", "hello")
+    prompt = await asked(here.teams)
+    await here.press("megan", "approve", prompt)
+    group.members = [INES]
+    await here.later(minutes=2)
+
+    await here.teams.card("ines", "Unblock Jane Doe?")
+    case = await here.until(lambda case: case.approvals[0].asked == (INES,))
+    assert ("Ines Falk",) == case.approvals[0].asked_names
+    await here.press("ines", "approve", prompt)
+    await here.teams.card("alex", "Jane Doe is unblocked")
+
+
 async def test_when_nothing_was_ever_known_the_fallback_group_is_asked(house: Open) -> None:
     """
     Shifts is down from the start: Ines of the fallback group may approve, and Megan, on shift, may not.

@@ -10,7 +10,7 @@ import pytest
 
 from services.access import MEMBERSHIP_KEPT_S, ON_CALL_PATIENCE_S, Access
 from services.approver_health import AccountState
-from services.cases import Approval
+from services.cases import Approval, Vote
 from services.clients.graph_models import DirectoryUser
 from services.errors import NotAllowed, PermissionMissing, Unavailable
 from services.policy import ON_CALL
@@ -228,6 +228,31 @@ async def test_on_call_is_whoever_it_is_at_the_click() -> None:
     rota.people = (OLGA.oid,)
     assert ("not_approver", None) == (await refusal_of(gate, MEGAN, prompt), await refusal_of(gate, OLGA, prompt))
     assert (OLGA.oid,) == await gate.possible_approvers(given.asked(), prompt)
+
+
+async def test_a_hand_over_takes_away_no_approval() -> None:
+    """
+    Megan was on call when she approved and Olga is now. What was given as anything else is looked at as ever.
+    """
+    gate = access(FakeDirectory(), approvers=(ON_CALL,), on_call=Rota((OLGA.oid,)))
+    prompt, given_by = two_levels(levels=((ON_CALL,),)), {"by": actor(MEGAN), "granted": True, "at": given.NOW}
+
+    await gate.check_voter(Vote(**given_by, on_call=True), given.asked(), prompt)
+    with pytest.raises(NotAllowed):
+        await gate.check_voter(Vote(**given_by), given.asked(), prompt)
+    assert [True, False] == [await gate.is_on_call(actor(who), prompt) for who in (OLGA, MEGAN)]
+
+
+@pytest.mark.parametrize("who", [DORA, GARY])
+async def test_after_a_hand_over_the_account_must_still_be_one_that_counts(who: DirectoryUser) -> None:
+    """
+    Disabled meanwhile, or made a guest.
+    """
+    gate = access(FakeDirectory(), approvers=(ON_CALL,), on_call=Rota((OLGA.oid,)))
+    vote = Vote(by=actor(who), granted=True, at=given.NOW, on_call=True)
+
+    with pytest.raises(NotAllowed):
+        await gate.check_voter(vote, given.asked(), two_levels(levels=((ON_CALL,),)))
 
 
 async def test_a_click_waits_for_the_sources_only_so_long() -> None:

@@ -47,7 +47,8 @@ def prompt_of(case: Case) -> Approval:
 
 
 def vote(case: Case, who: DirectoryUser, *, fallen: Sequence[str] = (), **more: object) -> Case:
-    return decided(case, prompt_of(case).prompt_id, order(case, who, **more), given.NOW, fallen)[0]
+    gone = dict.fromkeys(fallen, "disabled")
+    return decided(case, prompt_of(case).prompt_id, order(case, who, **more), given.NOW, gone)[0]
 
 
 def test_an_approval_that_is_not_the_last_leaves_the_question_open() -> None:
@@ -112,6 +113,17 @@ def test_an_approval_of_somebody_who_has_fallen_is_taken_out() -> None:
 
     assert (ApprovalState.PENDING, [actor(OLGA)]) == (prompt_of(case).state, [v.by for v in prompt_of(case).votes])
     assert ApprovalState.GRANTED == prompt_of(vote(case, SAM)).state
+
+
+def test_the_record_says_whose_approval_does_not_count_any_more_and_why() -> None:
+    """
+    With the answer that it was found out with.
+    """
+    case = vote(asked(), MEGAN)
+    prompt_id, why = prompt_of(case).prompt_id, {MEGAN.oid: "disabled", SAM.oid: "risky"}
+    _, (entry,) = decided(case, prompt_id, order(case, OLGA), given.NOW, why)
+
+    assert {MEGAN.oid: "disabled"} == entry.details["no_longer_counting"]
 
 
 def test_what_nobody_may_approve_is_never_granted() -> None:
