@@ -692,7 +692,7 @@ class Handlers:
 
 
 #: Refusals of people of the tenant whom no list names: nothing is wrong with them.
-_ONLY_NOT_LISTED = frozenset({"not_requester", "not_approver", "not_admin", "nobody_configured"})
+_ONLY_NOT_LISTED = frozenset({"not_reader", "not_requester", "not_approver", "not_admin", "nobody_configured"})
 #: Buttons that stand on the prevention list alone.
 _LIST_VERBS = frozenset({"untick", "own", "explain", "fix", "prevention_check"})
 

@@ -20,6 +20,7 @@ from services.cases import ApprovalState, Case, CaseState
 from services.sandbox.seed import ALEX, GUEST, INES, JANE, MAIL_RESPONDERS, MEGAN, ON_CALL_TEAM, SAM
 from services.sandbox.state import Group, RiskyUser
 from services.sandbox.teams import start_teams
+from services.sandbox.teams_cards import find_button
 from services.settings import Settings
 from services.store import Store
 from tests.databases import prepared_sqlite
@@ -717,6 +718,20 @@ async def test_when_nobody_is_known_nobody_may_and_it_is_not_called_a_setting(ho
     await here.press("megan", "approve", prompt)
 
     assert ["cannot_check"] == await here.why_refused()
+
+
+async def test_who_is_on_no_list_sees_the_state_without_buttons(house: Open) -> None:
+    """
+    Sam reads along in the channel: Teams asks for his own view, and it is the card that stands there, with nothing to
+    press.
+    """
+    here = await house(BY_DEFAULT)
+    prompt = await asked(here.teams)
+
+    reply = await here.teams.click("sam", "refresh", refresh=True, activity_id=prompt)
+
+    assert "Unblock Jane Doe?" in shown(reply) and "may neither ask" not in shown(reply)
+    assert find_button(reply["body"]["value"], "approve") is None
 
 
 async def test_a_card_that_teams_refuses_becomes_a_text(house: Open) -> None:
