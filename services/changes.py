@@ -142,7 +142,14 @@ class ChangeJobs(Asking):
         """One change, written down before and after."""
         undo = _is_undo((await self._store.case(case_id)).prompt(prompt_id))
         begin, act = (_begin_undo, self._undone) if undo else (_begin_fix, self._fixed)
-        case = await self.change(case_id, lambda case: begin(case, action_id))
+
+        def begin_what_was_agreed(case: Case) -> tuple[Case, list[NewEntry]]:
+            """Not what was asked anew meanwhile, which has a question of its own."""
+            return begin(case, action_id) if _is_agreed_still(case, case.prompt(prompt_id), action_id) else (case, [])
+
+        case = await self.change(case_id, begin_what_was_agreed)
+        if not _is_agreed_still(case, case.prompt(prompt_id), action_id):
+            return
         action, entry = await act(case, case.action(action_id))
         await self.change(case_id, lambda case: (case.with_action(action), [entry]))
 
@@ -235,6 +242,13 @@ def _is_over(case: Case, prompt: Approval, action: Action) -> bool:
     asked = [a.prompt_id for a in case.approvals if a.purpose is prompt.purpose and action.action_id in a.about]
     done = action.undo_state if _is_undo(prompt) else action.state
     return done is ActionState.PROVEN or asked[-1:] != [prompt.prompt_id]
+
+
+def _is_agreed_still(case: Case, prompt: Approval, action_id: str) -> bool:
+    """Whether this is still to be done, to the letter as it was agreed to."""
+    action = case.action(action_id)
+    as_agreed = undo_hash(case.actions_of(prompt.approved)) == prompt.approved_hash
+    return _is_begun(action, prompt) or (as_agreed and not _is_over(case, prompt, action))
 
 
 def _is_begun(action: Action, prompt: Approval) -> bool:

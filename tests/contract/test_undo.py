@@ -374,3 +374,22 @@ async def test_an_old_agreement_does_not_cover_what_was_asked_anew(world: World)
     await asyncio.sleep(0.3)
 
     assert "smtp_auth_off:1" not in world.containment.carried_out
+
+
+async def test_a_fix_that_was_asked_anew_in_the_last_moment_is_not_made(world: World) -> None:
+    """
+    Agreed to, and replaced by another one of the same name before it was begun: the new one waits for its own answer.
+    """
+    case = await unblocked(world)
+    fix = Action(action_id="smtp_auth_off:1", kind=ActionKind.SMTP_AUTH_OFF, target={"upn": "jane", "was": False})
+    other = fix.model_copy(update={"target": {"upn": "ines", "was": False}})
+    held = case.model_copy(update={"fixes": (fix,)})
+    prompt = new_fix(held, fix, actor(ALEX), policy_for(MEGAN.oid), at=world.clock.now(), wait=UNDO_TIMEOUT)
+    order = DecideApproval(prompt.claim, actor(MEGAN), True)
+    agreed, _ = decided(held.with_approval(prompt), prompt.prompt_id, order, world.clock.now())
+    replaced = agreed.model_copy(update={"fixes": (other,)})
+    await world.store.change_case(case.case_id, lambda _: (replaced, []))
+
+    await world.changes._change_one(case.case_id, prompt.prompt_id, fix.action_id)
+
+    assert fix.action_id not in world.containment.carried_out
