@@ -50,6 +50,7 @@ class Verb(StrEnum):
     APPROVALS_HERE = "approvals_here"
     ALERTS_HERE = "alerts_here"
     APPROVE = "approve"
+    OVERRIDE = "override"
     DENY = "deny"
     REMIND = "remind"
     ON_CALL = "oncall"
@@ -125,19 +126,31 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class Approve:
-    """Say yes to the open question of a case."""
+    """Say yes to an open question of a case."""
 
     case_id: str
     #: As it was typed; "" for none.
     reason: str = ""
+    #: Which question: the letters after the case ("K4P7Z9-3FX"), as its card shows them; "" when they were left out.
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Say yes to unblocking an account although securing it is not proven, and why."""
+
+    case_id: str
+    reason: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """Say no to the open question of a case, and why."""
+    """Say no to an open question of a case, and why."""
 
     case_id: str
     reason: str
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +249,9 @@ class Unknown:
     suggestion: str | None = None
 
 
-AboutCase = ShowCase | Cancel | Report | DryRun | Charts | Undo | Close | AccessPass | Approve | Deny | Remind
+AboutCase = (
+    ShowCase | Cancel | Report | DryRun | Charts | Undo | Close | AccessPass | Approve | Override | Deny | Remind
+)
 AboutAccount = Unblock | UnblockConnector | Check | Contain
 Command = (
     AboutAccount
@@ -300,6 +315,7 @@ LANGUAGES: Mapping[str, Vocabulary] = {
             Verb.APPROVALS_HERE: ("approvals here",),
             Verb.ALERTS_HERE: ("alerts here",),
             Verb.APPROVE: ("approve", "approve case"),
+            Verb.OVERRIDE: ("override", "override case"),
             Verb.DENY: ("deny", "deny case", "reject", "reject case"),
             Verb.REMIND: ("remind", "remind case", "remind about"),
             Verb.ON_CALL: ("oncall", "on call", "on-call", "who is on call", "who's on call", "who is oncall"),
@@ -343,6 +359,7 @@ LANGUAGES: Mapping[str, Vocabulary] = {
             Verb.APPROVALS_HERE: ("godkännanden här",),
             Verb.ALERTS_HERE: ("aviseringar här",),
             Verb.APPROVE: ("godkänn", "godkänn ärende"),
+            Verb.OVERRIDE: ("åsidosätt", "åsidosätt ärende"),
             Verb.DENY: ("neka", "neka ärende", "avslå", "avslå ärende"),
             Verb.REMIND: ("påminn", "påminn ärende", "påminn om"),
             Verb.ON_CALL: ("jour", "jouren", "vem har jour", "vem har jouren"),
@@ -388,6 +405,8 @@ def spell(command: Command, language: str = "en") -> str:
     verb = _VERB_OF[type(command)]
     phrase = LANGUAGES[language].phrases[verb][0]
     argument = getattr(command, "target", None) or getattr(command, "case_id", None)
+    if code := getattr(command, "code", ""):
+        argument = f"{argument}-{code}"
     if reason := getattr(command, "reason", ""):
         return _spell_decision(command, f"{phrase} {argument} {reason}", f'{phrase} #{argument} "{reason}"')
     if not argument:
@@ -493,6 +512,7 @@ _NEEDS_CASE: Mapping[Verb, type[AboutCase]] = {
     Verb.CLOSE: Close,
     Verb.ACCESS_PASS: AccessPass,
     Verb.APPROVE: Approve,
+    Verb.OVERRIDE: Override,
     Verb.DENY: Deny,
     Verb.REMIND: Remind,
 }
@@ -513,6 +533,8 @@ _VERB_OF: Mapping[type, Verb] = {
 _BEFORE_WHY = frozenset(_folded(word) for language in LANGUAGES.values() for word in language.before_why)
 _AFTER_WHY = sorted((_key(phrase) for language in LANGUAGES.values() for phrase in language.after_why), key=len)
 _CASE_ID = re.compile(r"#?([A-Za-z0-9]{4,12})")
+#: The same with the letters of one of its questions; Teams likes to make a longer dash of a hyphen.
+_QUESTION = re.compile(r"#?([A-Za-z0-9]{4,12})(?:[-‐-―]([A-Za-z0-9]{3}))?")
 #: What a report may be asked for as, in any language.
 _FORMATS: Mapping[str, ReportFormat] = {"json": "json", "markdown": "markdown", "md": "markdown"}
 #: May stand before it: "report K4P7Z9 as json".
@@ -537,7 +559,7 @@ def _command(head: _Head, words: Sequence[str]) -> Command | None:
 def _about_case(verb: Verb, words: Sequence[str]) -> Command:
     if verb is Verb.REPORT:
         return _report(_without_trail(words))
-    if verb in (Verb.APPROVE, Verb.DENY):
+    if verb in (Verb.APPROVE, Verb.OVERRIDE, Verb.DENY):
         return _decision(verb, words)
     case_id = _case_id(words)
     return _NEEDS_CASE[verb](case_id) if case_id else Incomplete(verb, "case_id")
@@ -549,13 +571,15 @@ def _case_id(words: Sequence[str]) -> str | None:
 
 
 def _decision(verb: Verb, words: Sequence[str]) -> Command:
-    """The case is one word, and the reason all that follows."""
-    case_id, reason = _case_id(words[:1]), _target(words[1:])
-    if not case_id:
+    """The question is one word, and the reason all that follows."""
+    named, reason = _QUESTION.fullmatch(_target(words[:1])), _target(words[1:])
+    if not named:
         return Incomplete(verb, "case_id")
+    case_id, code = named[1].upper(), (named[2] or "").upper()
     if verb is Verb.APPROVE:
-        return Approve(case_id, reason)
-    return Deny(case_id, reason) if reason else Incomplete(verb, "reason")
+        return Approve(case_id, reason, code)
+    decision = Override if verb is Verb.OVERRIDE else Deny
+    return decision(case_id, reason, code) if reason else Incomplete(verb, "reason")
 
 
 def _report(words: Sequence[str]) -> Command:

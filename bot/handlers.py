@@ -29,6 +29,7 @@ from bot.replies import (
     no_case_yet,
     nobody_to_check,
     nobody_to_explain,
+    not_counted,
     not_in_a_channel,
     not_understood,
     on_call,
@@ -159,6 +160,7 @@ class Handlers:
             grammar.ApprovalsHere: self._approvals_here,
             grammar.AlertsHere: self._alerts_here,
             grammar.Approve: self._approve_by_text,
+            grammar.Override: self._approve_by_text,
             grammar.Deny: self._deny_by_text,
             grammar.Remind: self._remind_by_text,
             grammar.WhoIsOnCall: self._who_is_on_call,
@@ -288,28 +290,52 @@ class Handlers:
         case = await self._casework.case_for(who, command.case_id)
         return case_view(await self._casework.close_case(CloseCase(by=who, case_id=case.case_id)))
 
-    async def _approve_by_text(self, command: grammar.Approve, incoming: Incoming, who: Actor, reply: Reply) -> View:
+    async def _approve_by_text(
+        self, command: grammar.Approve | grammar.Override, incoming: Incoming, who: Actor, reply: Reply
+    ) -> View | None:
         try:
-            return await self._decide_by_text(command.case_id, command.reason, who, granted=True)
+            return await self._decide_by_text(command, incoming, who)
         except BadInput as bad:
-            if bad.params.get("what") != "reason":
+            if bad.params.get("what") != "reason" or not isinstance(command, grammar.Approve):
                 raise
             return reason_missing(command, self._language_of(incoming))
 
-    async def _deny_by_text(self, command: grammar.Deny, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        return await self._decide_by_text(command.case_id, command.reason, who, granted=False)
+    async def _deny_by_text(self, command: grammar.Deny, incoming: Incoming, who: Actor, reply: Reply) -> View | None:
+        return await self._decide_by_text(command, incoming, who)
 
-    async def _decide_by_text(self, case_id: str, reason: str, who: Actor, *, granted: bool) -> View:
-        """The open question of a case answered as its card would be, with the boxes as they are ticked on it."""
-        case, prompt = await self._casework.question_of(who, case_id)
+    async def _decide_by_text(self, command: _Decision, incoming: Incoming, who: Actor) -> View | None:
+        """
+        A question answered as its card would be, with the boxes as they are ticked on it; then its card, which follows
+        the case. A text that does not say which question it answers gets that card too, and counts for nothing.
+        """
+        case, prompt = await self._casework.question_of(who, command.case_id, command.code)
+        is_meant = _is_meant(command, prompt)
+        if is_meant:
+            await self._decide_this(command, incoming, who, case, prompt)
+            case, prompt = await self._approvals.prompt_of(prompt.claim)
+        else:
+            await self._casework.check_may_answer(who, case, prompt)
+        await self._presenter.show_question(case, prompt.prompt_id, incoming.place, self._copy_language(incoming))
+        is_open = prompt.state is ApprovalState.PENDING
+        return not_counted(prompt, self._language_of(incoming)) if is_open and not is_meant else None
+
+    async def _decide_this(
+        self, command: _Decision, incoming: Incoming, who: Actor, case: Case, prompt: Approval
+    ) -> None:
+        granted = not isinstance(command, grammar.Deny)
         ticks = compose.proposed_ticks(case, prompt) if granted else None
-        order = DecideApproval(prompt.claim, who, granted, reason, None if ticks is None else tuple(sorted(ticks)))
+        order = DecideApproval(
+            claim=prompt.claim,
+            by=who,
+            granted=granted,
+            reason=command.reason,
+            ticked=None if ticks is None else tuple(sorted(ticks)),
+            message_id=f"{incoming.conversation_id} {incoming.activity_id}" if incoming.activity_id else "",
+        )
         try:
             await self._casework.decide_approval(order)
         except (AlreadyDecided, PromptOutdated) as late:
             log.info("late_answer", case_id=case.case_id, user_oid=who.user_oid, why=late.key)
-        case, prompt = await self._approvals.prompt_of(prompt.claim)
-        return compose.approval_prompt(case, prompt, Viewer.BYSTANDER, who.user_oid)
 
     async def _remind_by_text(self, command: grammar.Remind, incoming: Incoming, who: Actor, reply: Reply) -> View:
         await self._casework.remind_approvers(RemindApprovers(by=who, case_id=command.case_id))
@@ -695,6 +721,22 @@ class Handlers:
 _ONLY_NOT_LISTED = frozenset({"not_reader", "not_requester", "not_approver", "not_admin", "nobody_configured"})
 #: Buttons that stand on the prevention list alone.
 _LIST_VERBS = frozenset({"untick", "own", "explain", "fix", "prevention_check"})
+
+
+#: What can be typed to answer a question.
+_Decision = grammar.Approve | grammar.Override | grammar.Deny
+
+
+def _is_meant(command: _Decision, prompt: Approval) -> bool:
+    """
+    Whether a text says that it answers this very question. A yes has to name it as its card does, since its plan may be
+    another one than that which the person has read; a no does not, since nothing is done after it.
+    """
+    if isinstance(command, grammar.Deny):
+        return command.code in ("", prompt.code)
+    return command.code == prompt.code and isinstance(command, grammar.Override) is (
+        prompt.purpose is ApprovalPurpose.OVERRIDE
+    )
 
 
 def _ticked(incoming: Incoming) -> tuple[str, ...] | None:

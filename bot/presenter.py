@@ -29,7 +29,7 @@ from cards.language import Words, best_language
 from cards.render import Rendered, render
 from cards.views import View
 from services.approvals import Viewer
-from services.cases import Approval, ApprovalState, Case, CaseKind, CaseState, Text, say
+from services.cases import Approval, ApprovalPurpose, ApprovalState, Case, CaseKind, CaseState, Text, say
 from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
 from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
 from services.errors import Rejected, ServiceError
@@ -230,6 +230,10 @@ class Presenter:
         await self.case_changed(case.case_id)  # it may have moved while the card was on its way
         return copy
 
+    async def show_question(self, case: Case, prompt_id: str, place: Place, language: str) -> None:
+        """One more copy of a question where somebody typed about it, as text where Teams takes no card."""
+        await self._deliver(place.kind, case, place, language, prompt_id=prompt_id)
+
     async def adopt(self, case: Case, prompt_id: str | None, place: Place, activity_id: str, language: str) -> None:
         """Let a message that shows the case, and of which nothing is written down, follow the case from now on."""
         if await self._store.copy_at(place.conversation_id, activity_id) is not None:
@@ -282,16 +286,25 @@ class Presenter:
         except ServiceError as error:
             log.warning("card_undelivered", case_id=case.case_id, place=kind, error=str(error))
             await self._mark_gone(place, error)
-            if prompt_id is not None and isinstance(error, Rejected) and await self._say_it(case, place, language):
+            asked = case.prompt(prompt_id) if _is_question(prompt_id) and prompt_id else None
+            if asked is not None and isinstance(error, Rejected) and await self._say_it(case, asked, place, language):
                 return Delivery(place=f"{kind} as text", conversation_id=place.conversation_id, delivered=True)
             return _undelivered(kind, place.conversation_id, say("delivery.failed"))
         await self.case_changed(case.case_id)
         return Delivery(place=kind, conversation_id=place.conversation_id, delivered=True)
 
-    async def _say_it(self, case: Case, place: Place, language: str) -> bool:
-        """The question as a plain message, where Teams takes no card: it can be answered by typing."""
-        who = case.subject.upn if case.subject else case.query
-        asked = say("delivery.prompt_as_text", who=who, requester=case.requester.name, case=case.case_id)
+    async def _say_it(self, case: Case, prompt: Approval, place: Place, language: str) -> bool:
+        """The open question as a plain message, where Teams takes no card: it can be answered by typing."""
+        if prompt.state is not ApprovalState.PENDING:
+            return False
+        kind = ".override" if prompt.purpose is ApprovalPurpose.OVERRIDE else ""
+        asked = say(
+            f"delivery.prompt_as_text{kind}",
+            who=case.subject.upn if case.subject else case.query,
+            requester=(prompt.asked_by or case.requester).name,
+            case=case.case_id,
+            typed=prompt.typed_id,
+        )
         try:
             await self._connector.send(place, None, text=Words(language).plain(asked))
         except ServiceError as error:

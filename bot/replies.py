@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot import grammar
 from bot.presenter import case_view, view_of
 from cards import compose
 from cards.views import Button, Tone, View
-from services.cases import Approval, Case, Text, say
+from services.cases import Approval, ApprovalPurpose, Case, Text, say
 from services.casework import APPROVALS_CONVERSATION
 from services.conversations import CardCopy
 from services.errors import BadInput, BadOwner, BotError, NotAllowed, PermissionMissing, ServiceError, UserError
@@ -105,10 +107,22 @@ def reminded() -> View:
 
 def reason_missing(command: grammar.Approve, language: str) -> View:
     """The question cannot be approved without a reason; how to give one by text."""
-    example = grammar.spell(
-        grammar.Approve(command.case_id, "ringde Jane" if language == "sv" else "called Jane"), language
-    )
+    example = grammar.spell(replace(command, reason=_reason(language)), language)
     return compose.notice(Tone.NEUTRAL, say("notice.missing_reason"), (say("notice.example", command=example),))
+
+
+def not_counted(prompt: Approval, language: str) -> View:
+    """What was typed did not say which question it answers; what to type for the one that is shown."""
+    if prompt.purpose is ApprovalPurpose.OVERRIDE:
+        command: grammar.Command = grammar.Override(prompt.case_id, _reason(language), prompt.code)
+    else:
+        command = grammar.Approve(prompt.case_id, "", prompt.code)
+    hint = say("notice.type_for_this", command=grammar.spell(command, language))
+    return compose.notice(Tone.WARNING, say("notice.not_counted"), (hint,))
+
+
+def _reason(language: str) -> str:
+    return "ringde Jane" if language == "sv" else "called Jane"
 
 
 def on_call(told: OnCallTold) -> View:
@@ -165,7 +179,8 @@ def _example(command: grammar.Incomplete, language: str) -> str:
         grammar.Verb.CHARTS: grammar.Charts("K4P7Z9"),
         grammar.Verb.UNDO: grammar.Undo("K4P7Z9"),
         grammar.Verb.ACCESS_PASS: grammar.AccessPass("K4P7Z9"),
-        grammar.Verb.APPROVE: grammar.Approve("K4P7Z9"),
+        grammar.Verb.APPROVE: grammar.Approve("K4P7Z9", "", "3FX"),
+        grammar.Verb.OVERRIDE: grammar.Override("K4P7Z9", _reason(language), "3FX"),
         grammar.Verb.DENY: grammar.Deny("K4P7Z9", "ring Jane först" if language == "sv" else "call Jane first"),
         grammar.Verb.REMIND: grammar.Remind("K4P7Z9"),
     }

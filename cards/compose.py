@@ -669,7 +669,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _asking(case: Case, approval: Approval, viewer: Viewer) -> tuple[Text, ...]:
-    """Why it takes so many, who is asked, and what stands in the boxes."""
+    """Why it takes so many, who is asked, what stands in the boxes, and what to type instead of pressing."""
     lines = [say("approval_prompt.why_so_many", why=approval.why)] if approval.needed > 1 and approval.why else []
     if viewer is not Viewer.REQUESTER and approval.level == 0:
         lines.append(say("approval_prompt.asks", who=_asked(approval)))
@@ -678,7 +678,16 @@ def _asking(case: Case, approval: Approval, viewer: Viewer) -> tuple[Text, ...]:
     last = _last_choice(approval)
     if viewer is Viewer.APPROVER and last is not None and _offered(case, approval):
         lines.append(say("approval_prompt.boxes_of", who=last.by.name))
+    if viewer is Viewer.APPROVER and approval.never is None:
+        lines.append(say(f"approval_prompt.by_text{_typed_kind(case, approval)}", typed=approval.typed_id))
     return tuple(lines)
+
+
+def _typed_kind(case: Case, approval: Approval) -> str:
+    """What has to be typed besides the question: nothing, why, or the other word for lifting a lock, and why."""
+    if approval.purpose is ApprovalPurpose.OVERRIDE:
+        return ".override"
+    return ".reason" if case.needs_reason(approval) else ""
 
 
 def _last_choice(approval: Approval) -> Vote | None:
@@ -1111,6 +1120,7 @@ _COMMANDS = (
     "access_pass",
     "help",
     "approve",
+    "override",
     "deny",
     "remind",
     "oncall",

@@ -40,6 +40,9 @@ from services.store import Store
 MAX_REASON_LENGTH = 500
 
 #: Questions that leave the case where it is, and have a workflow of their own.
+#: Of so many messages a case remembers that they were counted; Teams brings one again within minutes if at all.
+MESSAGES_KEPT = 50
+
 ON_THEIR_OWN = frozenset({ApprovalPurpose.UNDO, ApprovalPurpose.FIX})
 
 
@@ -63,6 +66,8 @@ class DecideApproval:
     #: Ids of the actions that were left ticked; None for a decision that shows no boxes, which takes the plan as it is.
     ticked: tuple[str, ...] | None = None
 
+    #: Id of the message in which it was typed; "" for a click.
+    message_id: str = ""
 
 def new_approval(
     case: Case,
@@ -229,7 +234,7 @@ def decided(
     """
     prompt = next(a for a in case.approvals if a.prompt_id == prompt_id)
     wanted = ApprovalState.GRANTED if order.granted else ApprovalState.DENIED
-    if _is_said_already(prompt, order):
+    if _is_said_already(prompt, order) or (order.message_id and order.message_id in case.heard):
         return case, []
     if prompt.state in (ApprovalState.GRANTED, ApprovalState.DENIED):
         raise AlreadyDecided(case_id=case.case_id)
@@ -248,6 +253,8 @@ def decided(
     if order.granted and (standing_now := standing_of(case, prompt)).missing:
         return case.with_approval(prompt), [_partly(case, prompt, vote, standing_now, gone)]
     settled = prompt.model_copy(update={"state": wanted, "decided_by": order.by, "decided_at": now, "reason": reason})
+    if order.message_id:
+        case = case.model_copy(update={"heard": (*case.heard, order.message_id)[-MESSAGES_KEPT:]})
     left_out: tuple[str, ...] = ()
     if order.granted:
         case, settled, left_out = _agreed(case, settled, order)

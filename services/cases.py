@@ -16,6 +16,7 @@ from typing import Any, Union
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.case_ids import code_of
 from services.errors import WrongState
 
 
@@ -421,6 +422,15 @@ class Approval(Value):
     approved: tuple[str, ...] = ()
     approved_hash: str = ""
 
+    @property
+    def typed_id(self) -> str:
+        """What names this very question in a text, such as "K4P7Z9-3FX"."""
+        return f"{self.case_id}-{self.code}"
+
+    @property
+    def code(self) -> str:
+        return code_of(self.prompt_id)
+
 
 class PreventionState(StrEnum):
     OK = "ok"
@@ -675,6 +685,8 @@ class Case(Value):
     #: News of the case that were told already, by their ids.
     told: tuple[str, ...] = ()
     pictures: Pictures | None = None
+    #: The last messages that were counted as an answer, by their ids: Teams may bring one twice.
+    heard: tuple[str, ...] = ()
     #: The case that was begun to contain this account again, after a burst.
     again_in: str | None = None
     #: Why it ended as it did, or what it waits for now.

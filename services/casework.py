@@ -360,7 +360,7 @@ class Casework:
 
         Raises NotAllowed, CaseNotFound, NoOpenQuestion, RemindedLately within five minutes of the last time.
         """
-        case = await self._followed(order.case_id)
+        case = await self.case_for(order.by, order.case_id)  # nobody else learns whether it asks anything
         prompt = _question(case, order.prompt_id)
         await self._asker_or_approver(order.by, case, prompt)
         now = self._clock.now()
@@ -433,18 +433,22 @@ class Casework:
             return Viewer.REQUESTER if _asked_for(who, case, prompt) else Viewer.BYSTANDER
         return Viewer.APPROVER
 
-    async def question_of(self, who: Actor, case_id: str) -> tuple[Case, Approval]:
+    async def question_of(self, who: Actor, case_id: str, code: str = "") -> tuple[Case, Approval]:
         """
-        The one open question of a case, for somebody who wants to answer it without its card. Whether they may is
-        checked with the answer; others learn only what they could read.
+        The question of a case that has this code, be it open or not, or else the one open question, for somebody who
+        wants to answer it without its card. Whether they may is checked with the answer.
 
-        Raises CaseNotFound, NotAllowed, NoOpenQuestion, SeveralQuestions.
+        Raises CaseNotFound, NotAllowed for who may not read the case, NoOpenQuestion, SeveralQuestions.
         """
-        case = await self._followed(case_id)
-        if len(case.pending()) == 1:
-            return case, case.pending()[0]
-        await self.case_for(who, case.case_id)
-        raise (SeveralQuestions if case.pending() else NoOpenQuestion)(case_id=case.case_id)
+        case = await self.case_for(who, case_id)
+        asked = [prompt for prompt in case.approvals if prompt.code == code] or case.pending()
+        if len(asked) == 1:
+            return case, asked[0]
+        raise (SeveralQuestions if asked else NoOpenQuestion)(case_id=case.case_id)
+
+    async def check_may_answer(self, who: Actor, case: Case, prompt: Approval) -> None:
+        """Raises NotAllowed for who could not answer this question."""
+        await self._access.check_approver(who, case, prompt)
 
     async def case_for(self, who: Actor, case_id: str) -> Case:
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -263,14 +264,38 @@ async def test_two_approvers_can_answer_by_text(teams: Teams):
     The same checks and the same count as on the card: the plan as it is ticked there, done after the second.
     """
     prompt = await asked(teams)
-    case_id = case_id_of(await teams.card("approvals", "Unblock Jane Doe?"))
+    typed = typed_id_of(await teams.card("approvals", "Unblock Jane Doe?"))
     await teams.click(
         "megan", "approve", activity_id=prompt, inputs={"actions": _ticked(await base_card(teams, prompt))}
     )
-    await teams.say("ines", f"godkänn {case_id} stämmer", locale="sv-SE")
+    await teams.say("ines", f"godkänn {typed} stämmer", locale="sv-SE")
 
     assert await teams.card("ines", "Godkänt: avblockera Jane Doe")
     assert await teams.card("alex", "Jane Doe is unblocked")
+
+
+def typed_id_of(message: Card) -> str:
+    """What the card says to type for its very question, such as "K4P7Z9-3FX"."""
+    found = re.search(r"type “(?:approve|override) (\w+-\w+)”", words(message["card"]))
+    assert found is not None, words(message["card"])
+    return found[1]
+
+
+async def test_a_yes_that_names_no_question_is_answered_with_the_question(teams: Teams):
+    """
+    Megan may never have seen this plan: she gets its card, live, and nothing is counted.
+    """
+    prompt = await asked(teams)
+    case_id = case_id_of(await teams.card("approvals", "Unblock Jane Doe?"))
+    typed = typed_id_of(await teams.card("approvals", "Unblock Jane Doe?"))
+    await teams.say("ines", f"approve {case_id} fine with me")
+    hint = words((await teams.card("ines", "Nothing was decided."))["card"])
+    shown_to_ines = words((await teams.card("ines", "Unblock Jane Doe?"))["card"])
+    assert await still_waits(teams, prompt)
+    await teams.click("alex", "cancel")
+
+    assert typed in hint and typed in shown_to_ines
+    assert await teams.card("ines", "Cancelled")
 
 
 def _ticked(card: Card) -> str:
@@ -293,11 +318,12 @@ async def test_a_denial_by_text_needs_its_reason(teams: Teams):
 
 @pytest.mark.parametrize(
     ("who", "said"),
-    [("alex", "somebody else must decide"), ("jane", "about your own account"), ("sam", "have not been asked yet")],
+    [("alex", "somebody else must decide"), ("jane", "may neither ask"), ("sam", "have not been asked yet")],
 )
 async def test_text_is_refused_as_a_click_would_be(teams: Teams, who: str, said: str):
     """
-    The requester, the subject, and somebody who is not asked yet: nothing is done, and the reason is said.
+    The requester, the subject (who learns nothing of the case), and somebody who is not asked yet: nothing is done, and
+    the reason is said.
     """
     prompt = await asked(teams)
     case_id = case_id_of(await teams.card("approvals", "Unblock Jane Doe?"))

@@ -734,6 +734,50 @@ async def test_who_is_on_no_list_sees_the_state_without_buttons(house: Open) -> 
     assert find_button(reply["body"]["value"], "approve") is None
 
 
+async def test_a_yes_to_a_question_that_was_replaced_is_no_yes_to_the_new_one(house: Open) -> None:
+    """
+    Megan has read the first plan and types what stood on its card, or no letters at all; meanwhile a slow signal has
+    made it another plan.
+    """
+    here = await house(ONE, reading_wait_seconds=0.3)
+    await here.teams.fault("slow", {"cmdlet": "Get-InboxRule"}, seconds=3, times=-1)
+    await asked(here.teams)
+    seen = (await here.case()).approvals[0]
+    await here.until(lambda case: case.reading_ended_at and len(case.approvals) > 1)
+
+    await here.teams.say("megan", f"approve {seen.typed_id}")
+    await here.teams.card("megan", "Replaced: answer the newer request")
+    await here.teams.say("megan", f"approve {seen.case_id}")
+    await here.teams.card("megan", "Nothing was decided.")
+
+    assert ApprovalState.PENDING is (await here.case()).approvals[-1].state
+
+
+async def test_a_lock_is_lifted_by_the_word_override_alone(house: Open) -> None:
+    """
+    What each has typed for the plan comes again, and so does "approve" with the letters of the new question: it counts
+    nothing. "override" with those letters and a reason does.
+    """
+    here = await house(BY_DEFAULT)
+    await here.teams.fault("forbidden", {"path_regex": "revokeSignInSessions"}, times=-1)
+    await asked(here.teams)
+    plan = (await here.case()).approvals[0]
+    for who in ("megan", "ines"):
+        await here.teams.say(who, f"approve {plan.typed_id} looks right")
+    case = await here.until(lambda case: case.state is CaseState.LOCKED and len(case.approvals) > 1)
+    lock = case.approvals[-1]
+
+    for who in ("megan", "ines"):
+        await here.teams.say(who, f"approve {plan.typed_id} looks right")
+        await here.teams.say(who, f"approve {lock.typed_id} looks right")
+        await here.teams.card(who, "Nothing was decided.")
+    assert () == (await here.case()).prompt(lock.prompt_id).votes
+    await here.teams.say("megan", f"override {lock.typed_id} reset by telephone")
+    await here.teams.say("ines", f"åsidosätt {lock.typed_id} återställt per telefon", locale="sv-SE")
+
+    await here.teams.card("alex", "Jane Doe is unblocked")
+
+
 async def test_a_card_that_teams_refuses_becomes_a_text(house: Open) -> None:
     """
     The channel takes no card: the question stands there in words, and can be answered by typing.
@@ -744,7 +788,7 @@ async def test_a_card_that_teams_refuses_becomes_a_text(house: Open) -> None:
     case = await here.until(lambda case: case.approvals and case.approvals[0].posted_at)
     said = [m["activity"].get("text", "") for m in await here.teams.messages("approvals") if not m["card"]]
 
-    assert any(f"approve {case.case_id}" in text for text in said), said
+    assert any(f"approve {case.approvals[0].typed_id}" in text for text in said), said
     assert Tag.PROMPT_UNDELIVERED not in await here.tags()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -57,6 +58,20 @@ def test_the_same_decision_again_is_the_same_decision() -> None:
     again, entries = decided(once, once.approvals[0].prompt_id, order(once), given.NOW)
 
     assert (once, []) == (again, entries)
+
+
+def test_a_message_that_was_counted_is_not_counted_again() -> None:
+    """
+    Teams brings it twice; meanwhile another approver has ticked other boxes, so that the count began anew.
+    """
+    case = given.asked()
+    prompt = case.approvals[0].model_copy(update={"needed": 2})
+    typed = replace(order(case), message_id="chat 17")
+    case, _ = decided(case.with_approval(prompt), prompt.prompt_id, typed, given.NOW)
+    anew = case.with_approval(prompt)
+
+    assert (anew, []) == decided(anew, prompt.prompt_id, typed, given.NOW)
+    assert decided(anew, prompt.prompt_id, replace(typed, message_id="chat 18"), given.NOW)[1]
 
 
 @pytest.mark.parametrize(("who", "granted"), [(OLGA, True), (MEGAN, False), (OLGA, False)])

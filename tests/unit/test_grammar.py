@@ -20,6 +20,7 @@ from bot.grammar import (
     DryRun,
     Help,
     Incomplete,
+    Override,
     Prevention,
     Remind,
     Report,
@@ -112,6 +113,12 @@ MAIL = "jane@contoso.com"
         ("approve K7Q2M4", Approve("K7Q2M4")),
         ("Approve case #k7q2m4 I called Jane, thanks", Approve("K7Q2M4", "I called Jane")),
         ("godkänn K7Q2M4 ringde Jane", Approve("K7Q2M4", "ringde Jane")),
+        ("approve k7q2m4-3fx", Approve("K7Q2M4", "", "3FX")),
+        ("godkänn K7Q2M4–3FX, ringde Jane", Approve("K7Q2M4", "ringde Jane", "3FX")),
+        ("override K7Q2M4-3FX reset by telephone", Override("K7Q2M4", "reset by telephone", "3FX")),
+        ("åsidosätt ärende #k7q2m4 ringde Jane", Override("K7Q2M4", "ringde Jane")),
+        ("override K7Q2M4-3FX", Incomplete(Verb.OVERRIDE, "reason")),
+        ("deny K7Q2M4-3FX no", Deny("K7Q2M4", "no", "3FX")),
         ("deny K7Q2M4: call Jane first", Deny("K7Q2M4", "call Jane first")),
         ("neka ärende K7Q2M4 ring först, tack", Deny("K7Q2M4", "ring först")),
         ("remind K7Q2M4", Remind("K7Q2M4")),
@@ -330,6 +337,7 @@ NAME_PART = st.from_regex(r"[A-ZÅÄÖØÉ][a-zåäöøé]{1,12}([-'][A-Z][a-z]{
 NAMES = st.lists(NAME_PART, min_size=1, max_size=4).map(" ".join)
 ALIASES = st.from_regex(r"[a-z][a-z0-9._+-]{0,20}[a-z0-9](@[a-z0-9-]{1,20}\.(com|se))?", fullmatch=True)
 CASE_IDS = st.from_regex(r"[A-Z0-9]{4,12}", fullmatch=True)
+CODES = st.just("") | st.from_regex(r"[A-Z0-9]{3}", fullmatch=True)
 POLITE = {phrase for vocabulary in LANGUAGES.values() for phrase in vocabulary.polite}
 
 
@@ -348,8 +356,9 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
     st.builds(Why, TARGETS, st.none() | st.just("550 5.1.8 Access denied")),
     st.just(Why(None, "550 5.1.8 Access denied")),
     *(st.builds(about_case, CASE_IDS) for about_case in (ShowCase, Cancel, DryRun, Charts, Undo, AccessPass, Remind)),
-    st.builds(Approve, CASE_IDS, st.just("") | TARGETS),
-    st.builds(Deny, CASE_IDS, TARGETS),
+    st.builds(Approve, CASE_IDS, st.just("") | TARGETS, CODES),
+    st.builds(Override, CASE_IDS, TARGETS, CODES),
+    st.builds(Deny, CASE_IDS, TARGETS, CODES),
     st.just(WhoIsOnCall()),
     st.builds(Report, CASE_IDS | st.sampled_from(["JSON", "MARKDOWN"]), st.sampled_from(["markdown", "json"])),
     st.sampled_from([Cases(), Help(), ApprovalsHere(), AlertsHere()]),
