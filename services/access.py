@@ -279,3 +279,5 @@ def _check_account(user: DirectoryUser) -> None:
         raise NotAllowed("guest")
     if user.account_enabled is False:
         raise NotAllowed("disabled")
+    if user.account_enabled is None:
+        raise NotAllowed("cannot_check")

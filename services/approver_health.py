@@ -12,6 +12,8 @@ from services.errors import NotFound, ServiceError
 
 #: States in which Microsoft takes an account for an attacker's. Source: "riskyUser resource type", 2025.
 _AT_RISK = frozenset({"atrisk", "confirmedcompromised"})
+#: States in which Microsoft sees no risk, or none any more. Any other, also one that is not told, is unknown.
+_NOT_AT_RISK = frozenset({"none", "remediated", "dismissed", "confirmedsafe"})
 #: How long the risk may take to be told; a click must be answered within seconds.
 RISK_TIMEOUT_S = 3.0
 
@@ -48,8 +50,10 @@ class ApproverHealth:
 
         Raises: ServiceError.
         """
-        risky, entry = await asyncio.gather(self._is_risky(user.oid), self._exchange.blocked_sender(user.upn))
-        trouble = "risky" if risky else "restricted" if entry is not None else None
+        # The restricted list names some accounts by another address than the UPN.
+        names = sorted(user.addresses)
+        risky, *entries = await asyncio.gather(self._is_risky(user.oid), *map(self._exchange.blocked_sender, names))
+        trouble = "risky" if risky else "restricted" if any(entry is not None for entry in entries) else None
         return AccountState(trouble, risk_unread=risky is None)
 
     async def _is_risky(self, oid: str) -> bool | None:
@@ -61,4 +65,7 @@ class ApproverHealth:
             return False
         except (ServiceError, TimeoutError):
             return None
-        return found is not None and (found.risk_state or "").casefold() in _AT_RISK
+        if found is None:
+            return False
+        state = (found.risk_state or "").casefold()
+        return True if state in _AT_RISK else False if state in _NOT_AT_RISK else None

@@ -129,6 +129,18 @@ async def test_ids_are_the_same_in_any_case() -> None:
         assert refusal.value.reason in ("own_request", "subject")
 
 
+async def test_an_account_of_which_nobody_can_tell_whether_it_is_enabled_does_not_count() -> None:
+    """
+    Unknown is not enabled.
+    """
+    directory = FakeDirectory()
+    directory.users[MEGAN.oid] = MEGAN.model_copy(update={"account_enabled": None})
+
+    with pytest.raises(NotAllowed) as refusal:
+        await access(directory).check_approver(actor(MEGAN), given.asked())
+    assert "cannot_check" == refusal.value.reason
+
+
 async def test_guests_and_disabled_members_of_the_group_are_not_asked() -> None:
     """
     Who could never approve gets no prompt either: it tells about somebody's account.

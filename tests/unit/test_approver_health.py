@@ -78,6 +78,24 @@ async def test_risk_that_is_not_read_is_unknown_and_the_list_still_counts(fault:
     assert "restricted" == await listed.trouble()
 
 
+async def test_an_account_that_is_listed_under_another_address_is_restricted() -> None:
+    """
+    The list names some accounts by an alias.
+    """
+    megan = MEGAN.model_copy(update={"aliases": ("m.bowen@contoso.com",)})
+    tenant = Tenant(None, "m.bowen@contoso.com")
+
+    assert "restricted" == (await ApproverHealth(tenant, tenant).look(megan)).trouble
+
+
+@pytest.mark.parametrize("risk", ["", "unknownFutureValue"])
+async def test_a_risk_state_that_nobody_knows_is_unknown(risk: str) -> None:
+    """
+    It is not taken for none.
+    """
+    assert AccountState(None, risk_unread=True) == await Tenant(risk).look()
+
+
 async def test_somebody_of_whom_microsoft_knows_no_risk_was_looked_at() -> None:
     """
     An account that was never at risk is not found among the risky ones.
