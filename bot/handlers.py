@@ -38,6 +38,8 @@ from bot.replies import (
     reminded,
     set_here,
     sign_in_first,
+    sign_in_in_chat,
+    sign_in_link,
     something_missing,
     undo_asked,
     wrong_input,
@@ -282,13 +284,15 @@ class Handlers:
             for prompt in case.pending():
                 await self._presenter.post_case(case, incoming.place, language, prompt_id=prompt.prompt_id)
 
-    async def _cancel_by_text(self, command: grammar.Cancel, incoming: Incoming, who: Actor, reply: Reply) -> View:
+    async def _cancel_by_text(self, command: grammar.Cancel, incoming: Incoming, who: Actor, reply: Reply) -> None:
         case = await self._casework.case_for(who, command.case_id)
-        return case_view(await self._casework.cancel_case(CancelCase(by=who, case_id=case.case_id)))
+        case = await self._casework.cancel_case(CancelCase(by=who, case_id=case.case_id))
+        await self._presenter.post_case(case, incoming.place, self._copy_language(incoming))
 
-    async def _close_by_text(self, command: grammar.Close, incoming: Incoming, who: Actor, reply: Reply) -> View:
+    async def _close_by_text(self, command: grammar.Close, incoming: Incoming, who: Actor, reply: Reply) -> None:
         case = await self._casework.case_for(who, command.case_id)
-        return case_view(await self._casework.close_case(CloseCase(by=who, case_id=case.case_id)))
+        case = await self._casework.close_case(CloseCase(by=who, case_id=case.case_id))
+        await self._presenter.post_case(case, incoming.place, self._copy_language(incoming))
 
     async def _approve_by_text(
         self, command: grammar.Approve | grammar.Override, incoming: Incoming, who: Actor, reply: Reply
@@ -664,14 +668,22 @@ class Handlers:
             return error_notice(BotError())
 
     async def _sign_in_first(self, needed: StepUpNeeded, incoming: Incoming, who: Actor) -> View:
-        """The question once more, with a link for this person to sign in by; it is good for this question alone."""
+        """
+        A link for this person to sign in by, good for this question alone. The answer to a click is theirs alone, so it
+        is the question once more; a message stays and may be read by others, so it is the link alone, in their chat.
+        """
         case = await self._store.case(str(needed.params["case_id"]))
         prompt, address = case.prompt(str(needed.params["prompt_id"])), None
         if self._step_ups is not None:
             state = await self._step_ups.ask(who, prompt, self._language_of(incoming))
             address = sign_in_address(self._public_url, state)
-        reason = _field(incoming, "reason", required=False)
-        return sign_in_first(case, prompt, address, ticked=_ticked(incoming), reason=reason)
+        if incoming.via == "execute":
+            reason = _field(incoming, "reason", required=False)
+            return sign_in_first(case, prompt, address, ticked=_ticked(incoming), reason=reason)
+        link = sign_in_link(case, address)
+        if incoming.conversation_kind == "personal" or address is None:
+            return link
+        return sign_in_in_chat(sent=await self._presenter.tell_alone(who.user_oid, link))
 
     async def _explained(self, error: UserError, who: Actor) -> View:
         """A refusal, or a late order with the card as it is now for whoever may read it."""

@@ -210,6 +210,21 @@ class Presenter:
             log.info("no_chat", why=str(error))
             return []
 
+    async def tell_alone(self, person: str, view: View) -> bool:
+        """Something for this person alone, in their own chat with the bot; whether it got there. It follows nothing."""
+        chats = await self._store.personal_conversations([person])
+        places = [(place_of(chat), best_language(chat.locale, self._language)) for chat in chats[:1]]
+        for place, language in places or await self._new_chat(person):
+            shown = render(view, language)
+            try:
+                await self._connector.send(place, shown.card, summary=shown.summary)
+            except ServiceError as error:
+                log.warning("not_told", error=str(error))
+                await self._mark_gone(place, error)
+                return False
+            return True
+        return False
+
     async def _where_it_was_asked(self, case: Case, news: News) -> list[tuple[Place, str]]:
         """For the requester: the conversation in which the case was asked for, below its card."""
         if news.audience is not Audience.REQUESTER:

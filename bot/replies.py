@@ -35,6 +35,24 @@ def sign_in_first(
     return compose.sign_in_first(current, address, ticked=ticked, reason=reason)
 
 
+def sign_in_link(case: Case, address: str | None) -> View:
+    """For who has typed: the button that opens the browser, and to say it again then."""
+    if address is None:
+        return compose.refusal(say("refusal.no_step_up"), None)
+    button = Button("sign_in", say("button.sign_in_again"), style="positive", opens=address)
+    hint = say("notice.sign_in_then", case=case.case_id)
+    return compose.notice(Tone.WARNING, say("notice.sign_in_first"), (hint,), (button,))
+
+
+def sign_in_in_chat(*, sent: bool) -> View:
+    """Where others read along: where the link is, or why there is none."""
+    return compose.notice(Tone.WARNING, say("notice.sign_in_first"), (say(f"notice.sign_in_{_where(sent)}"),))
+
+
+def _where(sent: bool) -> str:
+    return "in_chat" if sent else "no_chat"
+
+
 def wrong_input(error: UserError) -> Text:
     """What was wrong with what somebody chose or typed on a card."""
     if type(error) is BadInput and error.params.get("what") == "item":

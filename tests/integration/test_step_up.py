@@ -125,6 +125,25 @@ async def test_without_signing_in_no_click_counts(here: House) -> None:
     assert await still_waits(here.teams, prompt)
 
 
+async def test_who_types_in_a_channel_gets_the_link_in_their_own_chat(here: House) -> None:
+    """
+    Nothing stands in the channel that others could open; after signing in, typing it again counts.
+    """
+    await asked(here.teams, "ada", "Ada Quist")
+    (case,) = await here.store.cases(limit=1)
+    yes = f"approve {case.approvals[0].typed_id}"
+
+    await here.teams.say("megan", yes, conversation="approvals")
+    await here.teams.card("approvals", "The link is in your own chat with the bot.")
+    link = await here.teams.card("megan", "Sign in again first")
+    assert "step-up/" not in json.dumps(await here.teams.messages("approvals"))
+    (button,) = buttons_of(link["card"])
+    await here.opened("megan", button.action["url"])
+    await here.teams.say("megan", yes, conversation="approvals")
+
+    await here.teams.card("approvals", "Approved: unblock Ada Quist")
+
+
 async def test_saying_no_needs_no_sign_in(here: House) -> None:
     """
     A denial counts at once.
