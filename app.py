@@ -303,6 +303,7 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps 
     from services.explaining import Explanations
     from services.investigation.verdict import decide
     from services.oncall.telling import OnCallAnswers
+    from services.protection import ProtectedAccounts
 
     settings = parts.settings
     approvals = Approvals(parts.store, parts.access, parts.clock)
@@ -314,6 +315,7 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps 
         remediation=jobs.remediation,
         changes=jobs.changes,
         policy=settings.approval_policy,
+        protection=ProtectedAccounts(settings.approval_policy, parts.graph),
         followers=jobs.followers,
         notifier=parts.presenter,
         directory=parts.graph,
@@ -366,6 +368,7 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps 
 def _tracking(parts: Parts, jobs: Jobs, casework: Casework) -> Tracking:
     """The prevention lists."""
     from services.prevention.fixes import proposed
+    from services.protection import ProtectedAccounts
     from services.tracking import Tracking
 
     return Tracking(
@@ -379,6 +382,7 @@ def _tracking(parts: Parts, jobs: Jobs, casework: Casework) -> Tracking:
         propose=lambda kind, case: proposed(kind, case, parts.graph, parts.exchange),
         changes=jobs.changes,
         policy=parts.settings.approval_policy,
+        protection=ProtectedAccounts(parts.settings.approval_policy, parts.graph),
         followers=jobs.followers,
         notifier=parts.presenter,
         tenant_id=parts.settings.tenant_id,

@@ -25,6 +25,7 @@ from services.cases import (
     ApprovalPurpose,
     ApprovalState,
     Case,
+    CaseKind,
     CaseState,
     Vote,
     plan_hash,
@@ -32,17 +33,17 @@ from services.cases import (
     undo_hash,
 )
 from services.errors import AlreadyDecided, BadInput, NotAllowed, PlanChanged, PromptOutdated, StepUpNeeded
-from services.policy import Policy, Requirement, Standing, required, schedule, standing
+from services.policy import Policy, ProtectedKind, Requirement, Standing, required, schedule, standing
 from services.ports import Clock
 from services.store import Store
 
 #: A reason is shown on cards and kept for good, so it is cut to what fits there.
 MAX_REASON_LENGTH = 500
 
-#: Questions that leave the case where it is, and have a workflow of their own.
 #: Of so many messages a case remembers that they were counted; Teams brings one again within minutes if at all.
 MESSAGES_KEPT = 50
 
+#: Questions that leave the case where it is, and have a workflow of their own.
 ON_THEIR_OWN = frozenset({ApprovalPurpose.UNDO, ApprovalPurpose.FIX})
 
 
@@ -65,9 +66,9 @@ class DecideApproval:
     reason: str = ""
     #: Ids of the actions that were left ticked; None for a decision that shows no boxes, which takes the plan as it is.
     ticked: tuple[str, ...] | None = None
-
     #: Id of the message in which it was typed; "" for a click.
     message_id: str = ""
+
 
 def new_approval(
     case: Case,
@@ -90,7 +91,7 @@ def new_approval(
         impacts={action.impact for action in actions},
         verdict=case.verdict.label if case.verdict else None,
         purpose=purpose,
-        protected=case.protected,
+        protected=_protection_of(case),
         at=at,
     )
     times = schedule(policy, at, wait or timedelta())
@@ -111,6 +112,33 @@ def new_approval(
         remind_at=times.remind_at,
         escalate_at=times.escalate_at,
     )
+
+
+def _protection_of(case: Case) -> tuple[str, ...]:
+    """The kinds that count: all of them for an account that was never looked up; only accounts can be protected."""
+    if case.kind is not CaseKind.ACCOUNT:
+        return ()
+    return tuple(kind.value for kind in ProtectedKind) if case.protected is None else case.protected
+
+
+def by_policy_now(case: Case, prompt: Approval, policy: Policy) -> Approval:
+    """
+    The prompt as the policy in force wants it, for the time at which it was asked, where that is stricter than what is
+    stored: the policy, the verdict, or what protects the account may be another since. Whom it does not name any more
+    for this question is on none of the levels, and a level may be empty.
+    """
+    now = new_approval(case, prompt.purpose, policy, at=prompt.asked_at, about=case.actions_of(prompt.about))
+    named = {entry for level in now.levels for entry in level}
+    ages = [age for age in (prompt.step_up_max_age_s, now.step_up_max_age_s) if age is not None]
+    stricter = {
+        "needed": max(prompt.needed, now.needed),
+        "why": now.why if now.needed > prompt.needed else prompt.why,
+        "never": prompt.never or now.never,
+        "self_allowed": prompt.self_allowed and now.self_allowed,
+        "step_up_max_age_s": min(ages, default=None),
+        "levels": tuple(tuple(entry for entry in level if entry in named) for level in prompt.levels),
+    }
+    return prompt.model_copy(update=stricter)
 
 
 def standing_of(case: Case, prompt: Approval) -> Standing:

@@ -666,8 +666,9 @@ class Case(Value):
     #: What else keeps mail from leaving, when it is not (only) the restricted list.
     diagnosis: Diagnosis | None = None
     findings: tuple[Finding, ...] = ()
-    #: Kinds of protection that the account has or may have, by the policy; they ask for more approvers.
-    protected: tuple[str, ...] = ()
+    #: Kinds of protection that the account has or may have, by the policy; they ask for more approvers. None while that
+    #: was not looked up.
+    protected: tuple[str, ...] | None = None
     #: While the signals are read, and when all of them had been; a slow one may come in after the verdict.
     reading_since: datetime | None = None
     reading_ended_at: datetime | None = None
@@ -684,9 +685,9 @@ class Case(Value):
     remind_at: datetime | None = None
     #: News of the case that were told already, by their ids.
     told: tuple[str, ...] = ()
-    pictures: Pictures | None = None
     #: The last messages that were counted as an answer, by their ids: Teams may bring one twice.
     heard: tuple[str, ...] = ()
+    pictures: Pictures | None = None
     #: The case that was begun to contain this account again, after a burst.
     again_in: str | None = None
     #: Why it ended as it did, or what it waits for now.

@@ -46,6 +46,7 @@ from services.identification import Identified, SenderList, SubjectDirectory, id
 from services.judging import prompt_entry
 from services.policy import Policy
 from services.ports import Clock, Notifier
+from services.protection import Protection
 from services.remediation import Remediation
 from services.store import Store
 from services.tracking import ticked
@@ -156,6 +157,7 @@ class Casework:
         remediation: Remediation,
         changes: ChangeJobs,
         policy: Policy,
+        protection: Protection,
         followers: FollowUps,
         notifier: Notifier,
         directory: SubjectDirectory,
@@ -169,6 +171,7 @@ class Casework:
         self._remediation = remediation
         self._changes = changes
         self._policy = policy
+        self._protection = protection
         self._followers = followers
         self._notifier = notifier
         self._directory = directory
@@ -282,6 +285,7 @@ class Casework:
         newer = await self._store.open_case_of(asked.tenant_id, asked.subject.user_oid) if asked.subject else None
         if newer is not None:
             raise WrongState(case_id=newer.case_id, state=newer.state.value)
+        protected = await self._protection.kinds_of(asked.subject) if asked.subject else asked.protected
 
         def ask(case: Case) -> tuple[Case, list[NewEntry]]:
             if case.is_at_work:
@@ -294,6 +298,7 @@ class Casework:
             undoable = undo_plan(case)
             if not undoable:
                 raise NothingToUndo(case_id=case.case_id)
+            case = case.model_copy(update={"protected": protected})
             prompt = new_undo(case, undoable, order.by, self._policy, at=self._clock.now(), wait=UNDO_TIMEOUT)
             return case.with_approval(prompt), [prompt_entry(case, prompt)]
 

@@ -27,6 +27,12 @@ class Directory(Protocol):
     async def directory_roles(self, oid: str) -> tuple[DirectoryRole, ...]: ...
 
 
+class Protection(Protocol):
+    """Fulfilled by `ProtectedAccounts`."""
+
+    async def kinds_of(self, subject: Subject) -> tuple[str, ...]: ...
+
+
 class ProtectedAccounts:
     """Looks accounts up in the policy's lists."""
 

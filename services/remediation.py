@@ -46,10 +46,11 @@ from services.durable import WORKFLOW_VERSION
 from services.errors import NotAllowed, ServiceError, StaleVersion
 from services.follow_up import new_follow_up
 from services.identification import Identified, SenderList, SubjectDirectory, identify, settled
-from services.judging import Judge
+from services.judging import Changed, Judge
 from services.policy import Policy
 from services.ports import Clock, Notifier
 from services.prevention import merged
+from services.protection import Protection
 from services.store import Store
 from services.tracking import with_defaults
 from services.unblocking import (
@@ -99,12 +100,6 @@ class Prevention(Protocol):
 
 class Diagnoses(Protocol):
     async def of_account(self, subject: Subject, block: Block) -> Diagnosis: ...
-
-
-class Protection(Protocol):
-    """Fulfilled by `ProtectedAccounts`."""
-
-    async def kinds_of(self, subject: Subject) -> tuple[str, ...]: ...
 
 
 class Followers(Protocol):
@@ -466,7 +461,7 @@ class Remediation(Asking):
         case = await self._store.case(case_id)
 
         async def keep(finding: Finding) -> None:
-            changed = await self.change(case_id, lambda case: self._judge.add(case, finding, self.now()))
+            changed = await self._judge_anew(case_id, lambda case: self._judge.add(case, finding, self.now()))
             if _has_unasked(changed):
                 await self.tell(case_id)
 
@@ -477,7 +472,15 @@ class Remediation(Asking):
         await self._end_reading(case_id)
 
     async def _end_reading(self, case_id: str) -> None:
-        await self.change(case_id, lambda case: self._judge.end_reading(case, self.now()))
+        await self._judge_anew(case_id, lambda case: self._judge.end_reading(case, self.now()))
+
+    async def _judge_anew(self, case_id: str, judge: Callable[[Case], Changed]) -> Case:
+        """The case changed in a way that may ask again after the verdict, by what protects the account now."""
+        case = await self._store.case(case_id)
+        if case.subject is None or case.state is CaseState.INVESTIGATING or not case.is_at_work:
+            return await self.change(case_id, judge)
+        protected = await self._tools.protection.kinds_of(case.subject)
+        return await self.change(case_id, lambda case: judge(case.model_copy(update={"protected": protected})))
 
     async def _conclude(self, case_id: str) -> str:
         return (await self.change(case_id, lambda case: self._judge.conclude(case, self.now()))).state
@@ -555,7 +558,7 @@ class Remediation(Asking):
             locked = case.with_approval(prompt).moved(CaseState.LOCKED, self.now(), outcome=say("outcome.locked"))
             return locked, [note(Tag.CASE_LOCKED, case_id, None, waits_for=_unproven(case))]
 
-        return (await self.change(case_id, move)).state
+        return (await self._judge_anew(case_id, move)).state
 
     def _contained(self, case: Case) -> tuple[Case, list[NewEntry]]:
         """The end of a case that had nothing to unblock."""
@@ -579,7 +582,7 @@ class Remediation(Asking):
                 await self._look_whether_done(case, action)
             elif again and not action.is_settled:
                 await self._carry_out(case_id, action.action_id)
-        await self.change(case_id, self._open_lock)
+        await self._judge_anew(case_id, self._open_lock)
 
     async def _look_whether_done(self, case: Case, action: Action) -> None:
         """What waits for a person is only looked at; on the record when it was done."""

@@ -36,6 +36,7 @@ from services.policy import Policy
 from services.ports import Audience, Clock, News, NewsKind, Notifier
 from services.prevention import due, merged
 from services.prevention.catalogue import CATALOGUE, Scope
+from services.protection import Protection
 from services.store import Store
 
 #: How long the question whether to change a setting stays open.
@@ -134,6 +135,7 @@ class Tracking:
         changes: Changes,
         followers: Followers,
         policy: Policy,
+        protection: Protection,
         notifier: Notifier,
         tenant_id: str,
     ) -> None:
@@ -148,6 +150,7 @@ class Tracking:
         self._changes = changes
         self._followers = followers
         self._policy = policy
+        self._protection = protection
         self._notifier = notifier
         self._tenant_id = tenant_id
 
@@ -295,11 +298,13 @@ class Tracking:
         if item.fix is None or item.is_done:
             raise BadInput(what=order.item_id)
         fix = await self._propose(item.fix, case)
+        protected = await self._protection.kinds_of(case.subject) if case.subject else case.protected
 
         def ask(case: Case) -> tuple[Case, list[NewEntry]]:
             if open_question(case, fix.kind, self._clock.now()) or _is_running(case, fix):
                 return case, []
-            case = case.model_copy(update={"fixes": (*(f for f in case.fixes if f.action_id != fix.action_id), fix)})
+            fixes = (*(f for f in case.fixes if f.action_id != fix.action_id), fix)
+            case = case.model_copy(update={"fixes": fixes, "protected": protected})
             prompt = new_fix(case, fix, order.by, self._policy, at=self._clock.now(), wait=FIX_TIMEOUT)
             asked = note(Tag.FIX_ASKED, case.case_id, order.by, item=order.item_id, kind=fix.kind.value)
             return case.with_approval(prompt), [asked, prompt_entry(case, prompt)]

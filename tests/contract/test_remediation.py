@@ -68,6 +68,7 @@ class World:
     changes: ChangeJobs
     followers: FollowUps
     trace: tools.FakeTrace
+    protection: tools.FakeProtection
     casework: Casework
 
     async def case_in(self, case_id: str, *states: CaseState) -> Case:
@@ -127,6 +128,7 @@ async def built(
     )
     investigation, containment = investigation or tools.FakeInvestigation(), tools.FakeContainment()
     trace, prevention = tools.FakeTrace(clock), tools.FakePrevention()
+    protection = tools.FakeProtection()
     followers = FollowUps(store, notifier, clock, trace)
     changes = ChangeJobs(store, notifier, clock, access, containment, prevention)
     remediation = Remediation(
@@ -144,7 +146,7 @@ async def built(
             prevention=prevention,
             diagnoses=tools.FakeDiagnoses(),
             followers=followers,
-            protection=tools.FakeProtection(),
+            protection=protection,
             policy=policy,
             timing=Timing(verify_interval_s=0.02, verify_timeout_s=0.2),
         )
@@ -157,6 +159,7 @@ async def built(
         remediation=remediation,
         changes=changes,
         policy=policy,
+        protection=protection,
         followers=followers,
         notifier=notifier,
         directory=directory,
@@ -181,6 +184,7 @@ async def built(
             changes=changes,
             followers=followers,
             trace=trace,
+            protection=protection,
             casework=casework,
         )
     finally:

@@ -156,6 +156,7 @@ def desk(store: Store, clock: FakeClock) -> Desk:
     approvals, jobs, checks, fix = Approvals(store, access, clock), Jobs(), ScriptedChecks(), ScriptedFix()
     shared = {"store": store, "clock": clock, "access": access, "notifier": notifier, "tenant_id": TENANT}
     people = {"directory": directory, "senders": exchange, "changes": jobs, "followers": jobs, "policy": policy}
+    people["protection"] = tools.FakeProtection()
     casework = Casework(**shared, **people, approvals=approvals, remediation=jobs)
     tracking = Tracking(**shared, **people, readers=casework, prevention=checks, propose=fix)
     return Desk(store, clock, tracking, casework, approvals, directory, checks, fix, jobs, notifier)

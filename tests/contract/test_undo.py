@@ -393,3 +393,14 @@ async def test_a_fix_that_was_asked_anew_in_the_last_moment_is_not_made(world: W
     await world.changes._change_one(case.case_id, prompt.prompt_id, fix.action_id)
 
     assert fix.action_id not in world.containment.carried_out
+
+
+async def test_an_account_that_was_protected_since_is_asked_about_as_such(world: World) -> None:
+    """
+    It is looked up anew for each question: nobody may agree for a break-glass account.
+    """
+    case = await unblocked(world)
+    world.protection.kinds = ("break_glass",)
+    asked = await world.casework.ask_undo(AskUndo(actor(ALEX), case.case_id))
+
+    assert ("break_glass",) == asked.protected

@@ -197,8 +197,13 @@ class FakeTrace:
 
 
 class FakeProtection:
+    """Nobody is protected unless the test says so."""
+
+    def __init__(self) -> None:
+        self.kinds: tuple[str, ...] = ()
+
     async def kinds_of(self, subject: Subject) -> tuple[str, ...]:
-        return ()
+        return self.kinds
 
 
 class FakeDiagnoses:
