@@ -86,6 +86,11 @@ class Access:
         self._memberships = Lately[frozenset[str]](MEMBERSHIP_KEPT_S, time)
         self._health_lately = Lately[AccountState](MEMBERSHIP_KEPT_S, time)
 
+    @property
+    def policy(self) -> Policy:
+        """The one in force."""
+        return self._policy
+
     async def check_requester(self, who: Actor) -> None:
         await self._check(who, self._requesters, "not_requester")
 
@@ -149,8 +154,14 @@ class Access:
         return await self._check(who, people, "not_approver")
 
     async def _check_asked(self, who: Actor, prompt: Approval) -> DirectoryUser:
-        """Somebody of the levels that were asked so far; an approver of a later level learns that it is not time."""
-        asked = [entry for level in prompt.levels[: prompt.level + 1] for entry in level]
+        """
+        Somebody of the levels that were asked so far; an approver of a later level learns that it is not time. Whom the
+        policy does not name any more does not count, although the question was put before them.
+        """
+        named = everybody_in(self._policy)
+        asked = [entry for level in prompt.levels[: prompt.level + 1] for entry in level if entry in named]
+        if not asked:
+            raise NotAllowed("not_approver")
         try:
             return await self._check_among(who, asked)
         except NotAllowed as refusal:

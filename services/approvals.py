@@ -189,6 +189,7 @@ class Approvals:
         StepUpNeeded when nothing but a fresh sign-in is missing.
         """
         case, prompt = await self.prompt_of(order.claim)
+        case, prompt = self._by_policy_now(case, prompt.prompt_id)
         try:
             account = await self._access.check_approver(order.by, case, prompt)
             _check_not_asker(order, prompt)
@@ -205,9 +206,20 @@ class Approvals:
             return case
         await self._check_sign_in(order, case, prompt, now)
         known = {"risk_unread": account.risk_unread, "on_call": await self._access.is_on_call(order.by, prompt)}
-        return await self._store.change_case(
-            case.case_id, lambda case: decided(case, prompt.prompt_id, order, now, fallen, **known)
-        )
+
+        def decide(case: Case) -> tuple[Case, list[NewEntry]]:
+            case, _ = self._by_policy_now(case, prompt.prompt_id)
+            return decided(case, prompt.prompt_id, order, now, fallen, **known)
+
+        return await self._store.change_case(case.case_id, decide)
+
+    def _by_policy_now(self, case: Case, prompt_id: str) -> tuple[Case, Approval]:
+        """An open prompt as strict as the policy in force, and the case with it, which goes on asking whom it asked."""
+        prompt = case.prompt(prompt_id)
+        if prompt.state is not ApprovalState.PENDING:
+            return case, prompt
+        strict = by_policy_now(case, prompt, self._access.policy)
+        return case.with_approval(strict.model_copy(update={"levels": prompt.levels})), strict
 
     async def _check_sign_in(self, order: DecideApproval, case: Case, prompt: Approval, now: datetime) -> None:
         """

@@ -188,6 +188,15 @@ async def test_a_level_may_answer_once_it_was_asked() -> None:
     assert "not_approver" == await refusal_of(gate, OLGA, two_levels(1))
 
 
+async def test_whom_the_policy_does_not_name_any_more_does_not_count() -> None:
+    """
+    Olga was asked, and the policy was changed while the question was open.
+    """
+    asked_then = two_levels(levels=((OLGA.oid,),))
+
+    assert "not_approver" == await refusal_of(access(FakeDirectory()), OLGA, asked_then)
+
+
 async def test_those_who_are_asked_are_the_ones_of_the_level() -> None:
     """
     Level by level, not all again.

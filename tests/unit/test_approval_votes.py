@@ -12,14 +12,26 @@ from hypothesis import strategies as st
 from services.access import Access
 from services.approvals import Approvals, DecideApproval, decided, new_approval, standing_of
 from services.audit import Tag
-from services.cases import Action, ActionKind, Approval, ApprovalPurpose, ApprovalState, Case, CaseState, Impact, say
+from services.cases import (
+    Action,
+    ActionKind,
+    Approval,
+    ApprovalPurpose,
+    ApprovalState,
+    Case,
+    CaseState,
+    Impact,
+    say,
+    undo_hash,
+)
 from services.clients.graph_models import DirectoryUser
-from services.errors import AlreadyDecided, BotError, NotAllowed
+from services.errors import AlreadyDecided, BadInput, BotError, NotAllowed
+from services.policy import Policy
 from services.store import Store, migrate
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, SAM, TENANT, FakeDirectory, actor
-from tests.fakes.policies import BY_DEFAULT, policy_for
+from tests.fakes.policies import BY_DEFAULT, ONE_APPROVER, policy_for
 
 RULE = Action(
     action_id="rule", kind=ActionKind.DISABLE_RULE, target={"identity": "7"}, impact=Impact.LOW, optional=True
@@ -179,8 +191,10 @@ async def store(tmp_path, clock: FakeClock):
     await store.close()
 
 
-def approvals(store: Store, clock: FakeClock, directory: FakeDirectory, *listed: DirectoryUser) -> Approvals:
-    policy = policy_for(*(user.oid for user in listed), base=BY_DEFAULT)
+def approvals(
+    store: Store, clock: FakeClock, directory: FakeDirectory, *listed: DirectoryUser, base: Policy = BY_DEFAULT
+) -> Approvals:
+    policy = policy_for(*(user.oid for user in listed), base=base)
     return Approvals(store, Access(directory, tenant_id=TENANT, requesters=(), policy=policy, admins=()), clock)
 
 
@@ -214,6 +228,54 @@ async def test_an_earlier_approver_is_looked_at_again(store: Store, clock: FakeC
     assert ApprovalState.GRANTED == prompt_of(await gate.decide(order(case, SAM))).state
 
 
+async def test_a_policy_that_became_stricter_counts_for_open_questions(store: Store, clock: FakeClock) -> None:
+    """
+    One was enough when it was asked; by the policy of now it takes two.
+    """
+    case = asked(needed=1)
+    await store.open_case(case)
+    gate = approvals(store, clock, FakeDirectory(), MEGAN, OLGA, SAM)
+
+    waiting = await gate.decide(order(case, MEGAN))
+
+    assert (ApprovalState.PENDING, 2) == (prompt_of(waiting).state, prompt_of(waiting).needed)
+    assert ApprovalState.GRANTED == prompt_of(await gate.decide(order(case, OLGA))).state
+
+
+async def test_who_is_not_named_for_this_question_any_more_does_not_count(store: Store, clock: FakeClock) -> None:
+    """
+    Sam may still lift locks, and was asked about this plan by the policy of then.
+    """
+    case = asked(levels=((SAM.oid,),))
+    await store.open_case(case)
+    now = Policy.model_validate({"override": {"from": [SAM.oid]}})
+    gate = approvals(store, clock, FakeDirectory(), MEGAN, base=now)
+
+    with pytest.raises(NotAllowed):
+        await gate.decide(order(case, SAM))
+
+
+def test_a_box_that_is_not_on_the_card_is_refused_before_the_vote_is_stored() -> None:
+    """
+    Not only with the last vote: the earlier ones would stand in the way of those after them.
+    """
+    with pytest.raises(BadInput):
+        vote(asked(), MEGAN, ticked=("another card's",))
+    assert prompt_of(vote(asked(), MEGAN, ticked=())).votes
+
+
+@pytest.mark.parametrize("ticked", [(), ("another card's",)])
+def test_an_undo_of_nothing_is_refused_before_the_vote_is_stored(ticked: tuple[str, ...]) -> None:
+    """
+    Leaving every box empty is no agreement to anything.
+    """
+    case = asked(purpose=ApprovalPurpose.UNDO, about=(RULE.action_id,), plan_hash=undo_hash((RULE,)))
+
+    with pytest.raises(BadInput):
+        vote(case, MEGAN, ticked=ticked)
+    assert prompt_of(vote(case, MEGAN, ticked=(RULE.action_id,))).votes
+
+
 async def test_any_approver_of_the_plan_is_no_second_person_for_its_lock(store: Store, clock: FakeClock) -> None:
     """
     Megan was the first of two who approved the plan; where one is enough for the override, it must be another.
@@ -224,7 +286,7 @@ async def test_any_approver_of_the_plan_is_no_second_person_for_its_lock(store: 
     )
     case = approved.model_copy(update={"state": CaseState.LOCKED}).with_approval(lock)
     await store.open_case(case)
-    gate = approvals(store, clock, FakeDirectory(), MEGAN, OLGA, SAM)
+    gate = approvals(store, clock, FakeDirectory(), MEGAN, OLGA, SAM, base=ONE_APPROVER)
 
     for who in (MEGAN, OLGA):
         with pytest.raises(NotAllowed) as refusal:
