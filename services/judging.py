@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.approvals import new_approval, settled_without_decision
+from services.approvals import by_policy_now, new_approval, settled_without_decision
 from services.audit import NewEntry, Tag, note
 from services.cases import (
     Action,
@@ -120,10 +120,15 @@ class Judge:
         if judged.state is not CaseState.AWAITING_APPROVAL:
             return judged, entries
         plan = self.plan(judged)
-        if plan_hash(plan) == plan_hash(judged.actions):
+        if plan_hash(plan) == plan_hash(judged.actions) and not self._wants_more(judged):
             return judged, entries
         withdrawn = settled_without_decision(judged, ApprovalState.SUPERSEDED, at)
         return self._asked(withdrawn.model_copy(update={"actions": plan}), at, entries)
+
+    def _wants_more(self, case: Case) -> bool:
+        """Whether the policy is stricter with this verdict than the open question, which was put with another."""
+        prompt = case.pending_approval
+        return prompt is not None and by_policy_now(case, prompt, self.policy) != prompt
 
     def _noted_as_late(self, case: Case, finding: Finding) -> Case:
         weighs = finding.state is SignalState.FOUND and finding.weight > 0

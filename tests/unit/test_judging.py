@@ -19,7 +19,9 @@ from services.cases import (
     say,
 )
 from services.judging import Judge
+from services.policy import Policy
 from tests.fakes import given
+from tests.fakes.people import MEGAN
 from tests.fakes.policies import policy_for
 
 RULE = Action(action_id="disable_rule:1", kind=ActionKind.DISABLE_RULE, target={"identity": "1"})
@@ -47,6 +49,21 @@ def asked() -> Case:
     """A case with a first verdict and an open question."""
     investigating = given.case(state=CaseState.INVESTIGATING, findings=(found("sign_ins"),))
     return JUDGE.conclude(investigating, given.NOW)[0]
+
+
+def test_a_worse_verdict_asks_anew_when_the_policy_wants_more_for_it():
+    """
+    The plan is the same, but three must agree to it now: one approval of the old question must not do.
+    """
+    rules = [{"verdict": "compromised", "approvers": 3}, {"approvers": 1}]
+    judge = Judge(decide, lambda case: given.PLAN, policy_for(MEGAN.oid, base=Policy.model_validate({"rules": rules})))
+    investigating = given.case(state=CaseState.INVESTIGATING, findings=(found("sign_ins"),))
+    case, _ = judge.conclude(investigating, given.NOW)
+
+    worse, _ = judge.add(case, found("forwarding"), given.NOW)
+
+    assert [ApprovalState.SUPERSEDED, ApprovalState.PENDING] == [prompt.state for prompt in worse.approvals]
+    assert (1, 3) == (worse.approvals[0].needed, worse.approvals[1].needed)
 
 
 def approved(state: CaseState) -> Case:
