@@ -285,6 +285,10 @@ def decided(
     reason = order.reason.strip()[:MAX_REASON_LENGTH]
     if order.granted and not reason and case.needs_reason(prompt):
         raise BadInput(what="reason")
+    if order.granted:
+        _check_boxes(case, prompt, order)
+    if order.message_id:
+        case = case.model_copy(update={"heard": (*case.heard, order.message_id)[-MESSAGES_KEPT:]})
     known = {"ticked": order.ticked, "risk_unread": risk_unread, "on_call": on_call}
     vote = Vote(by=order.by, granted=order.granted, at=now, reason=reason, **known)
     before = {earlier.by.user_oid for earlier in prompt.votes}
@@ -293,8 +297,6 @@ def decided(
     if order.granted and (standing_now := standing_of(case, prompt)).missing:
         return case.with_approval(prompt), [_partly(case, prompt, vote, standing_now, gone)]
     settled = prompt.model_copy(update={"state": wanted, "decided_by": order.by, "decided_at": now, "reason": reason})
-    if order.message_id:
-        case = case.model_copy(update={"heard": (*case.heard, order.message_id)[-MESSAGES_KEPT:]})
     left_out: tuple[str, ...] = ()
     if order.granted:
         case, settled, left_out = _agreed(case, settled, order)
@@ -379,14 +381,21 @@ def _agreed(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Case, 
 
 
 def _agreed_in_part(case: Case, prompt: Approval, order: DecideApproval) -> tuple[Approval, tuple[str, ...]]:
-    """The prompt with what is to be changed: all of it, or what was left ticked. Nothing at all is no agreement."""
-    ticked = prompt.about if order.ticked is None else order.ticked
-    if not ticked or set(ticked) - set(prompt.about):
-        raise BadInput(what="actions")
-    agreed = case.actions_of(ticked)
+    """The prompt with what is to be changed: all of it, or what was left ticked."""
+    agreed = case.actions_of(prompt.about if order.ticked is None else order.ticked)
     kept = tuple(action.action_id for action in agreed)
     left_out = tuple(action_id for action_id in prompt.about if action_id not in kept)
     return prompt.model_copy(update={"approved": kept, "approved_hash": undo_hash(agreed)}), left_out
+
+
+def _check_boxes(case: Case, prompt: Approval, order: DecideApproval) -> None:
+    """Before the vote is stored, since one that could never be carried out would stand in the way of those after it."""
+    if prompt.purpose is ApprovalPurpose.REMEDIATION:
+        _left_out(case, order)
+    elif prompt.purpose in ON_THEIR_OWN:
+        ticked = prompt.about if order.ticked is None else order.ticked
+        if not ticked or set(ticked) - set(prompt.about):  # nothing at all is no agreement
+            raise BadInput(what="actions")
 
 
 def _left_out(case: Case, order: DecideApproval) -> tuple[str, ...]:
