@@ -346,7 +346,14 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps 
         ),
         charts=Charts(casework, parts.graph),
         tracking=_tracking(parts, jobs, casework),
-        passes=AccessPasses(parts.store, parts.access, parts.graph),
+        passes=AccessPasses(
+            parts.store,
+            parts.access,
+            parts.graph,
+            ProtectedAccounts(settings.approval_policy, parts.graph),
+            settings.approval_policy,
+            parts.clock,
+        ),
         dry_run=DryRun(
             parts.sender.send,
             lambda send: GraphClient(send, settings.graph_url),

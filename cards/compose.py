@@ -1168,6 +1168,6 @@ def sign_in_first(current: View, address: str, *, ticked: Sequence[str] | None, 
     return replace(current, refused=say("step_up.needed", button=again), form=filled, refresh=None)
 
 
-#: Buttons that say yes.
-_AGREEING = frozenset({"approve", "override"})
+#: Buttons that say yes, or give what only a yes entitles to.
+_AGREEING = frozenset({"approve", "override", "access_pass"})
 _ANSWERING = _AGREEING | {"deny"}

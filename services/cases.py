@@ -687,6 +687,8 @@ class Case(Value):
     told: tuple[str, ...] = ()
     #: The last messages that were counted as an answer, by their ids: Teams may bring one twice.
     heard: tuple[str, ...] = ()
+    #: When the last Temporary Access Pass for the account was asked for; a pass that was refused does not count.
+    access_pass_at: datetime | None = None
     pictures: Pictures | None = None
     #: The case that was begun to contain this account again, after a burst.
     again_in: str | None = None

@@ -192,6 +192,8 @@ async def test_the_access_pass_is_shown_once_to_the_approver_alone(teams: Teams)
         kept = [message["activity"] for message in await teams.messages(place)]
         assert value not in json.dumps(kept)
     assert value not in json.dumps(await teams.journal())
+    again = shown(await teams.click("megan", "access_pass", activity_id=offer["activity_id"]))
+    assert "less than an hour ago" in again and value not in again
 
 
 async def test_nobody_else_gets_an_access_pass(teams: Teams):

@@ -10,15 +10,17 @@ from pydantic import SecretStr
 from services.access import Access
 from services.access_passes import AccessPasses, IssueAccessPass
 from services.audit import Tag
-from services.cases import ActionState, ApprovalPurpose, ApprovalState, Case, CaseState
-from services.clients.graph_models import AccessPass
-from services.errors import NotAllowed, PermissionMissing, Rejected, ServiceError, WrongState
+from services.cases import ActionState, ApprovalPurpose, ApprovalState, Case, CaseState, Subject, Vote
+from services.clients.graph_models import AccessPass, DirectoryUser
+from services.errors import NotAllowed, PermissionMissing, Rejected, ServiceError, StepUpNeeded, WrongState
+from services.policy import Policy
+from services.sign_in import SignIn
 from services.store import Store
 from tests.databases import prepared_sqlite
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
 from tests.fakes.people import ALEX, JANE, MEGAN, OLGA, TENANT, FakeDirectory, actor
-from tests.fakes.policies import policy_for
+from tests.fakes.policies import BY_DEFAULT, policy_for
 
 PASS = "Zr7%kQ2u-is-the-pass"
 
@@ -41,13 +43,26 @@ class World:
     def __init__(self, store: Store) -> None:
         self.store, self.issuer = store, Issuer()
         approvers = (MEGAN.oid, OLGA.oid, ALEX.oid, JANE.oid)
-        access = Access(FakeDirectory(), tenant_id=TENANT, requesters=(), policy=policy_for(*approvers), admins=())
-        self.passes = AccessPasses(store, access, self.issuer)
+        self.policy, self.clock = policy_for(*approvers), FakeClock()
+        self._access = Access(FakeDirectory(), tenant_id=TENANT, requesters=(), policy=self.policy, admins=())
+        self.kinds: tuple[str, ...] = ()
 
-    async def secured(self, state: CaseState = CaseState.UNBLOCKED, action: ActionState = ActionState.PROVEN) -> Case:
+    async def kinds_of(self, subject: Subject) -> tuple[str, ...]:
+        return self.kinds
+
+    @property
+    def passes(self) -> AccessPasses:
+        return AccessPasses(self.store, self._access, self.issuer, self, self.policy, self.clock)
+
+    async def ask(self, who: DirectoryUser = MEGAN) -> tuple[Case, AccessPass]:
+        return await self.passes.issue_access_pass(IssueAccessPass(actor(who), "C1"))
+
+    async def secured(
+        self, state: CaseState = CaseState.UNBLOCKED, action: ActionState = ActionState.PROVEN, **prompt: object
+    ) -> Case:
         """A case that Megan has approved."""
         case = given.asked()
-        granted = {"state": ApprovalState.GRANTED, "decided_by": actor(MEGAN), "decided_at": given.NOW}
+        granted = {"state": ApprovalState.GRANTED, "decided_by": actor(MEGAN), "decided_at": given.NOW} | prompt
         for one in case.containment:
             case = case.with_action(one.model_copy(update={"state": action}))
         case = case.with_approval(case.approvals[0].model_copy(update=granted))
@@ -124,6 +139,76 @@ async def test_there_is_none_before_the_attacker_is_out(world: World, state: Cas
         await world.passes.issue_access_pass(IssueAccessPass(actor(MEGAN), case.case_id))
 
     assert [] == world.issuer.asked
+
+
+async def test_a_question_that_took_two_needs_both_and_gives_it_to_either(world: World) -> None:
+    """
+    Olga was the first of the two who agreed, Megan the second: the case is both of theirs.
+    """
+    votes = tuple(Vote(by=actor(who), granted=True, at=given.NOW) for who in (OLGA, MEGAN))
+    world.policy = policy_for(MEGAN.oid, OLGA.oid, base=BY_DEFAULT)
+    await world.secured(needed=2, votes=votes)
+
+    await world.ask(OLGA)
+
+    assert 1 == len(world.issuer.asked)
+
+
+@pytest.mark.parametrize(("approvers", "why"), [(2, "too_few_approved"), ("never", "never")])
+async def test_a_protected_account_takes_as_many_as_it_would_take_now(world: World, approvers, why: str) -> None:
+    """
+    Megan alone had agreed; meanwhile the account is on the list of the VIPs.
+    """
+    guard = {"vip": {"accounts": [JANE.oid], "approvers": approvers}}
+    policy = Policy.model_validate({"rules": [{"approvers": 1}], "protected": guard})
+    world.policy = policy_for(MEGAN.oid, OLGA.oid, base=policy)
+    world.kinds = ("vip",)
+    await world.secured()
+
+    with pytest.raises(NotAllowed) as refusal:
+        await world.ask()
+
+    assert (why, []) == (refusal.value.reason, world.issuer.asked)
+
+
+async def test_where_the_approval_took_a_fresh_sign_in_so_does_the_pass(world: World) -> None:
+    """
+    The sign-in of then is over after ten minutes.
+    """
+    case = await world.secured(step_up_max_age_s=600.0)
+    asked = {"case_id": "C1", "prompt_id": case.approvals[0].prompt_id, "by": actor(MEGAN), "max_age_s": 600.0}
+    proof = SignIn(state_hash="1", language="en", asked_at=given.NOW, signed_in_at=world.clock.now(), **asked)
+    await world.store.ask_sign_in(proof)
+    await world.store.prove_sign_in(proof)
+    world.clock.advance(minutes=11)
+
+    with pytest.raises(StepUpNeeded):
+        await world.ask()
+
+    later = proof.model_copy(update={"state_hash": "2", "signed_in_at": world.clock.now()})
+    await world.store.ask_sign_in(later)
+    await world.store.prove_sign_in(later)
+    await world.ask()
+    assert 1 == len(world.issuer.asked)
+
+
+async def test_a_case_gets_one_pass_an_hour(world: World) -> None:
+    """
+    One that Microsoft refused does not count.
+    """
+    await world.secured()
+    world.issuer.fault = Rejected("graph", code="policy")
+    with pytest.raises(Rejected):
+        await world.ask()
+    world.issuer.fault = None
+    await world.ask()
+
+    with pytest.raises(NotAllowed) as refusal:
+        await world.ask()
+    world.clock.advance(minutes=60)
+    await world.ask()
+
+    assert ("pass_lately", 3) == (refusal.value.reason, len(world.issuer.asked))
 
 
 @pytest.mark.parametrize("fault", [PermissionMissing("graph"), Rejected("graph", code="policy")])
