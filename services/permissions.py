@@ -165,9 +165,10 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "RoleManagement.Read.Directory",
-        "saying that an account holds an admin role",
-        "When Microsoft refuses to change an administrator, the bot cannot say that this is the reason.",
-        or_instead=("RoleManagement.ReadWrite.Directory", *_ALL_OF_DIRECTORY),
+        "saying that an account holds an admin role, or may activate one, for protected.admins too",
+        "When Microsoft refuses to change an administrator, the bot cannot say that this is the reason; with "
+        "protected.admins every account counts as one.",
+        or_instead=("RoleManagement.ReadWrite.Directory",),
     ),
     Permission(
         "Policy.Read.All",

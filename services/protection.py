@@ -10,7 +10,7 @@ import structlog
 
 from services.cases import Subject
 from services.clients.graph_models import DirectoryRole
-from services.errors import ServiceError
+from services.errors import LicenceMissing, ServiceError
 from services.policy import Policy, ProtectedKind
 
 log = structlog.get_logger()
@@ -24,7 +24,9 @@ class Directory(Protocol):
 
     async def is_member(self, oid: str, group_ids: Sequence[str]) -> frozenset[str]: ...
 
-    async def directory_roles(self, oid: str) -> tuple[DirectoryRole, ...]: ...
+    async def transitive_roles(self, oid: str) -> tuple[DirectoryRole, ...]: ...
+
+    async def may_activate_role(self, oid: str) -> bool: ...
 
 
 class Protection(Protocol):
@@ -61,5 +63,12 @@ class ProtectedAccounts:
         guard = self._policy.protected.of(kind)
         accounts = tuple(entry.lower() for entry in getattr(guard, "accounts", ()))
         if kind is ProtectedKind.ADMINS:
-            return bool(await self._directory.directory_roles(oid))
+            return bool(await self._directory.transitive_roles(oid)) or await self._may_activate_role(oid)
         return oid.lower() in accounts or bool(await self._directory.is_member(oid, accounts))
+
+    async def _may_activate_role(self, oid: str) -> bool:
+        """Nobody may without the licence for that (Entra ID P2)."""
+        try:
+            return await self._directory.may_activate_role(oid)
+        except LicenceMissing:
+            return False

@@ -28,7 +28,7 @@ from services.errors import (
     Unavailable,
 )
 
-_LICENCE_CODES = frozenset({"authentication_requestfromnonpremiumtenantorb2ctenant"})
+_LICENCE_CODES = frozenset({"authentication_requestfromnonpremiumtenantorb2ctenant", "aadpremiumlicenserequired"})
 _LICENCE_WORDS = (
     "not licensed for this feature",
     "have premium license",

@@ -127,6 +127,7 @@ from services.clients.graph_users import (
     build_add_role,
     build_deleted_users,
     build_directory_roles,
+    build_eligible_holders,
     build_find_users,
     build_get_user,
     build_group_members,
@@ -138,6 +139,7 @@ from services.clients.graph_users import (
     build_role_holders,
     build_search_users,
     build_set_sign_in,
+    build_transitive_roles,
     by_address_filter,
     exact_name_filter,
     is_user,
@@ -464,9 +466,24 @@ class GraphClient:
         """
         Admin roles that the user holds directly.
 
-        Not covered: roles through a group, roles that can be activated (PIM), and those of Exchange and Defender.
+        Not covered: roles through a group (`transitive_roles`), roles that can be activated (`may_activate_role`), and
+        those of Exchange and Defender.
         """
         return await self._list(build_directory_roles(self._place, oid), parse_directory_role)
+
+    async def transitive_roles(self, oid: str) -> tuple[DirectoryRole, ...]:
+        """Admin roles that the user holds, directly or through a group, as Graph's beta tells them; without names."""
+        return await self._list(build_transitive_roles(self._place, oid), parse_directory_role)
+
+    async def may_activate_role(self, oid: str) -> bool:
+        """
+        Whether the user may activate an admin role (PIM), in their own right or through a group that they are in.
+
+        Not covered: groups that one may activate being in, and roles of Exchange and Defender. Raises: LicenceMissing.
+        """
+        found = await self._list(build_eligible_holders(self._place), parse_role_holder)
+        eligible = frozenset(holder.casefold() for holder in found)
+        return oid.casefold() in eligible or bool(await self.is_member(oid, tuple(eligible)))
 
     async def remove_role(self, assignment_id: str) -> None:
         """Take an admin role away; one that is gone already counts as done. Raises: as `set_sign_in`."""

@@ -129,6 +129,27 @@ def build_directory_roles(place: Place, oid: str) -> Request:
     return build(place, "GET", path, query=query, permission=permission)
 
 
+def build_transitive_roles(place: Place, oid: str) -> Request:
+    """
+    Roles that are held directly or through a group. Only beta tells of them, and beta may change: not verified.
+
+    Source: "List transitiveRoleAssignments" of beta, 2025: 404 without the header, `$count` and `$filter` are required.
+    """
+    path, permission = "/roleManagement/directory/transitiveRoleAssignments", "RoleManagement.Read.Directory"
+    query = {"$count": "true", "$filter": f"principalId eq {odata.literal(oid)}"}
+    return build(place, "GET", path, query=query, headers=_ADVANCED, permission=permission, version="beta")
+
+
+def build_eligible_holders(place: Place) -> Request:
+    """
+    Who may activate which role, of the whole tenant, since a group cannot be asked for by its members.
+
+    Source: "List roleEligibilityScheduleInstances", 2024-04-04.
+    """
+    path, permission = "/roleManagement/directory/roleEligibilityScheduleInstances", "RoleManagement.Read.Directory"
+    return build(place, "GET", path, permission=permission)
+
+
 def build_role_holders(place: Place, role_id: str) -> Request:
     query = {"$filter": f"roleDefinitionId eq {odata.literal(role_id)}"}
     path, permission = "/roleManagement/directory/roleAssignments", "RoleManagement.Read.Directory"

@@ -277,6 +277,8 @@ class Person:
     role_definition_ids: list[str] = field(default_factory=list)
     #: Where a role holds, when that is not the whole directory.
     role_scopes: dict[str, str] = field(default_factory=dict)
+    #: Roles that can be activated with Privileged Identity Management.
+    eligible_role_ids: list[str] = field(default_factory=list)
     devices: list[RegisteredDevice] = field(default_factory=list)
     methods: list[AuthMethod] = field(default_factory=list)
     mailbox: Mailbox | None = None
@@ -297,6 +299,9 @@ class Group:
     members: list[str]
     mail: str | None = None
     security_enabled: bool = True
+    #: Roles that its members hold, and those that they can activate.
+    role_definition_ids: list[str] = field(default_factory=list)
+    eligible_role_ids: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from services import remediation
 from services.audit import Tag, verify
 from services.cases import ApprovalState, Case, CaseState
 from services.sandbox.seed import ALEX, GUEST, INES, JANE, MAIL_RESPONDERS, MEGAN, ON_CALL_TEAM, SAM
-from services.sandbox.state import Group, RiskyUser
+from services.sandbox.state import GLOBAL_ADMINISTRATOR, Group, RiskyUser
 from services.sandbox.teams import start_teams
 from services.sandbox.teams_cards import find_button
 from services.settings import Settings
@@ -430,6 +430,21 @@ async def test_admins_need_two(house: Open) -> None:
 
     assert await still_waits(here.teams, prompt)
     assert 2 == (await here.case()).approvals[0].needed
+
+
+async def test_who_is_an_admin_through_a_group_needs_two(house: Open) -> None:
+    """
+    Omar holds no role himself; who has his account could use those of his group.
+    """
+    here = await house(ONE | {"protected": {"admins": {"approvers": 2}}})
+    omar = here.tenant.recipient("omar@contoso.com").oid
+    here.tenant.groups.append(Group(NIGHT_SHIFT, "Helpers", [omar], eligible_role_ids=[GLOBAL_ADMINISTRATOR]))
+    prompt = await asked(here.teams, "omar", "Omar Said")
+
+    await here.press("megan", "approve", prompt)
+
+    assert await still_waits(here.teams, prompt)
+    assert ("admins",) == (await here.case()).protected
 
 
 # --- in time ---

@@ -29,6 +29,7 @@ from services.errors import (
     Unavailable,
 )
 
+state = pytest.importorskip("services.sandbox.state")
 server = pytest.importorskip("services.sandbox.server")
 seed = pytest.importorskip("services.sandbox.seed")
 
@@ -390,6 +391,27 @@ async def test_a_role_is_taken_away_and_given_back(bench):
     for _ in range(2):
         await bench.graph.add_role(ada.oid, role.role_id, role.scope)
     assert [role.role_id] == [held.role_id for held in await bench.graph.directory_roles(ada.oid)]
+
+
+async def test_roles_through_groups_and_those_that_can_be_activated_are_read(bench):
+    """
+    Jane holds none herself; her group does, through another one, and may activate one.
+    """
+    jane = await bench.graph.get_user(JANE)
+    assert () == await bench.graph.transitive_roles(jane.oid)
+    assert not await bench.graph.may_activate_role(jane.oid)
+
+    inner, outer = "9b200000-0000-4000-8000-0000000000a1", "9b200000-0000-4000-8000-0000000000a2"
+    admins = state.Group(outer, "Administrators", [inner], role_definition_ids=[state.EXCHANGE_ADMINISTRATOR])
+    bench.tenant.groups += [state.Group(inner, "Service desk", [jane.oid]), admins]
+    assert [state.EXCHANGE_ADMINISTRATOR] == [role.role_id for role in await bench.graph.transitive_roles(jane.oid)]
+    assert () == await bench.graph.directory_roles(jane.oid)
+
+    admins.eligible_role_ids = [state.EXCHANGE_ADMINISTRATOR]
+    assert await bench.graph.may_activate_role(jane.oid)
+    bench.tenant.licences.p2 = False
+    with pytest.raises(LicenceMissing):
+        await bench.graph.may_activate_role(jane.oid)
 
 
 async def test_a_grant_is_taken_away_and_given_back(bench):

@@ -395,6 +395,12 @@ async def test_confirming_compromise_is_kept_and_remembered(stranger: Stranger) 
             "Authentication_RequestFromNonPremiumTenantOrB2CTenant",
         ),
         ({"p2": False}, "identityProtection/riskyUsers", 403, "Forbidden"),
+        (
+            {"p2": False},
+            "roleManagement/directory/roleEligibilityScheduleInstances",
+            400,
+            "AadPremiumLicenseRequired",
+        ),
         ({"defender": False}, "security/alerts_v2", 401, "Unauthorized"),
         ({"purview_audit": False}, "security/auditLog/queries", 403, "Forbidden"),
         ({"message_trace": False}, "admin/exchange/tracing/messageTraces", 401, "Unauthorized"),

@@ -41,6 +41,7 @@ def error(code: str, message: str = "") -> dict[str, object]:
         (403, error("", "Neither tenant is B2C or tenant doesn't have premium license")),
         (401, error("Unauthorized", "Account is not provisioned.")),
         (400, error("BadRequest", "Request not applicable to target tenant.")),
+        (400, error("AadPremiumLicenseRequired", "The tenant needs to have ...")),
     ],
 )
 def test_a_missing_licence_is_told_from_a_missing_permission(status, body):

@@ -8,7 +8,7 @@ import pytest
 
 from services import protection
 from services.clients.graph_models import DirectoryRole
-from services.errors import PermissionMissing, ServiceError, Unavailable
+from services.errors import LicenceMissing, PermissionMissing, ServiceError, Unavailable
 from services.policy import Policy
 from services.protection import ProtectedAccounts
 from tests.fakes.people import JANE, OLGA, FakeDirectory, oid
@@ -28,16 +28,23 @@ class Directory(FakeDirectory):
     def __init__(self) -> None:
         super().__init__()
         self.admins: set[str] = set()
+        self.eligible: set[str] = set()
         self.roles_fault: ServiceError | None = None
+        self.eligible_fault: ServiceError | None = None
         self.hangs = False
 
-    async def directory_roles(self, oid: str) -> tuple[DirectoryRole, ...]:
+    async def transitive_roles(self, oid: str) -> tuple[DirectoryRole, ...]:
         if self.hangs:
             await asyncio.Event().wait()
         if self.roles_fault is not None:
             raise self.roles_fault
         role = DirectoryRole.model_validate({"id": "a", "roleDefinitionId": "r", "directoryScopeId": "/"})
         return (role,) if oid in self.admins else ()
+
+    async def may_activate_role(self, oid: str) -> bool:
+        if self.eligible_fault is not None:
+            raise self.eligible_fault
+        return oid in self.eligible
 
 
 def protected(directory: Directory, lists: dict[str, object]) -> ProtectedAccounts:
@@ -63,6 +70,21 @@ async def test_an_account_on_no_list_has_none() -> None:
 
     directory.admins = {JANE.oid}
     assert () == await protected(directory, {}).kinds_of(JANE.subject())
+
+
+async def test_who_may_activate_a_role_is_an_admin() -> None:
+    """
+    Somebody who has the account could activate it too; without the licence for that nobody can.
+    """
+    directory, lists = Directory(), {"admins": {"approvers": 2}}
+    directory.eligible = {JANE.oid}
+    assert ("admins",) == await protected(directory, lists).kinds_of(JANE.subject())
+
+    directory.eligible_fault = LicenceMissing("graph")
+    assert () == await protected(directory, lists).kinds_of(JANE.subject())
+
+    directory.eligible_fault = PermissionMissing("graph")
+    assert ("admins",) == await protected(directory, lists).kinds_of(JANE.subject())
 
 
 async def test_ids_are_the_same_in_any_case() -> None:
