@@ -520,8 +520,9 @@ class Handlers:
         return case_view(await self._casework.choose_account(order))
 
     async def _cancel(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        case = await self._casework.cancel_case(CancelCase(by=who, case_id=_field(incoming, "case")))
-        pressed = _prompt_in(case, _field(incoming, "prompt", required=False))
+        prompt_id = _field(incoming, "prompt", required=False)
+        case = await self._casework.cancel_case(CancelCase(who, _field(incoming, "case"), prompt_id))
+        pressed = _prompt_in(case, prompt_id)
         return compose.approval_prompt(case, pressed, Viewer.BYSTANDER) if pressed else case_view(case)
 
     async def _close(self, incoming: Incoming, who: Actor, reply: Reply) -> View:

@@ -702,7 +702,7 @@ def _form_for(case: Case, approval: Approval, viewer: Viewer) -> Form | None:
         form = _prompt_form(case, approval)
         return replace(form, buttons=(*form.buttons, remind))
     if viewer is Viewer.REQUESTER:
-        may_cancel = case.state in CANCELLABLE_STATES and approval.purpose not in ON_THEIR_OWN
+        may_cancel = case.state in CANCELLABLE_STATES or approval.purpose in ON_THEIR_OWN
         cancel = (Button("cancel", say("button.cancel"), about),) if may_cancel else ()
         return Form(buttons=(*cancel, remind))
     return Form(buttons=(_prompt_refresh(approval, "button.my_view"),)) if viewer is Viewer.CROWD else None
@@ -806,11 +806,14 @@ def _unproven_text(action: Action) -> Text:
 def _answer(case: Case, approval: Approval, *, with_now: bool = True) -> tuple[Text, ...]:
     """When and why it was answered, and what became of it."""
     lines = [say(f"approval_state.{approval.state.value}.note")]
-    if approval.decided_by and approval.decided_at:  # what time or news has settled, nobody has decided
+    called_off = approval.state is ApprovalState.CANCELLED
+    if called_off and approval.decided_by and approval.decided_at:
+        lines = [say("outcome.cancelled", who=_decider(approval)), say("approval_prompt.ended", at=approval.decided_at)]
+    elif approval.decided_by and approval.decided_at:  # what time or news has settled, nobody has decided
         lines = [say("approval_prompt.decided", by=_decider(approval), at=approval.decided_at)]
     elif approval.decided_at:
-        called_off = approval.state is ApprovalState.CANCELLED and case.state is CaseState.CANCELLED
-        lines = [case.outcome] if called_off and case.outcome else lines  # it names who did
+        with_case = called_off and case.state is CaseState.CANCELLED
+        lines = [case.outcome] if with_case and case.outcome else lines  # it names who did
         lines.append(say("approval_prompt.ended", at=approval.decided_at))
     if approval.reason:
         lines.append(say("approval_prompt.reason_given", reason=approval.reason))

@@ -38,6 +38,7 @@ class Tag(StrEnum):
     PROMPT_UNDELIVERED = "approval:prompt:undelivered"
     PROMPT_REMINDED = "approval:prompt:reminded"
     PROMPT_ESCALATED = "approval:prompt:escalated"
+    PROMPT_CANCELLED = "approval:prompt:cancelled"
     APPROVAL_VOTED = "approval:decision:partly"
     APPROVAL_GRANTED = "approval:decision:granted"
     APPROVAL_DENIED = "approval:decision:denied"

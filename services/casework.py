@@ -107,8 +107,11 @@ class ChooseAccount:
 
 @dataclass(frozen=True)
 class CancelCase:
+    """Call the case off, or with the id of an undo's or a fix's question that question alone."""
+
     by: Actor
     case_id: str
+    prompt_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -340,10 +343,15 @@ class Casework:
 
     async def cancel_case(self, order: CancelCase) -> Case:
         """
-        Call a case off while it waits for somebody. The requester may, and so may whoever could approve it.
+        Call a case off while it waits for somebody. The requester may, and so may whoever could approve it. A question
+        that leaves the case where it is is called off alone, also by whoever asked it.
 
         Raises WrongState while changes are being made and after the end, CaseNotFound, NotAllowed.
         """
+        case = await self._store.case(order.case_id)
+        for prompt in case.approvals:
+            if prompt.prompt_id == order.prompt_id and prompt.purpose in ON_THEIR_OWN:
+                return await self._cancel_question(order.by, case, prompt)
         await self._requester_or_approver(order.by, order.case_id)
 
         def cancel(case: Case) -> tuple[Case, list[NewEntry]]:
@@ -357,6 +365,21 @@ class Casework:
             return moved, [note(Tag.CASE_CANCELLED, case.case_id, order.by)]
 
         return await self._changed(order.case_id, cancel)
+
+    async def _cancel_question(self, by: Actor, case: Case, prompt: Approval) -> Case:
+        await self._asker_or_approver(by, case, prompt)
+
+        def cancel(case: Case) -> tuple[Case, list[NewEntry]]:
+            asked = case.prompt(prompt.prompt_id)
+            if asked.state is not ApprovalState.PENDING:
+                return case, []
+            over = {"state": ApprovalState.CANCELLED, "decided_at": self._clock.now(), "decided_by": by}
+            entry = note(Tag.PROMPT_CANCELLED, case.case_id, by, prompt_id=asked.prompt_id, purpose=asked.purpose.value)
+            return case.with_approval(asked.model_copy(update=over)), [entry]
+
+        case = await self._changed(case.case_id, cancel)
+        await self._changes.start(case.case_id, prompt.prompt_id)
+        return case
 
     async def remind_approvers(self, order: RemindApprovers) -> Case:
         """

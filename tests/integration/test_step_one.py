@@ -177,6 +177,23 @@ async def test_what_was_changed_is_put_back_after_a_second_approval(teams: Teams
     assert {"inbox rule enabled", "mailbox changed"} <= set((await done(teams))[before:])
 
 
+async def test_who_asked_for_an_undo_can_call_the_question_off(teams: Teams):
+    """
+    Alex presses Cancel on his own view; every copy says by whom, the case stays as it is, and he may ask again.
+    """
+    case_id = await unblocked(teams)
+    await teams.say("alex", f"undo {case_id}")
+    question = await teams.card("approvals", "Put back what was changed for Jane Doe?")
+    await teams.click("alex", "refresh", refresh=True, activity_id=question["activity_id"])
+    await teams.click("alex", "cancel", activity_id=question["activity_id"])
+
+    said = words((await teams.card("approvals", "Called off by Alex Wilber."))["card"])
+    assert "Cancelled" in said and "Approve |" not in said
+    assert await teams.card("alex", "Jane Doe is unblocked")
+    await teams.say("alex", f"undo {case_id}")
+    await teams.card("approvals", "Put back what was changed for Jane Doe?")
+
+
 async def test_the_access_pass_is_shown_once_to_the_approver_alone(teams: Teams):
     """
     It stands in the answer to Megan's click, in her own chat, and in no message, log or table.
