@@ -42,6 +42,8 @@ log = structlog.get_logger()
 GATHER_S = 0.25
 #: An outcome older than this is no news: whoever asked has seen the card by now.
 OUTCOME_IS_NEWS = timedelta(hours=1)
+#: How often it is tried to tell it, with SWEEP_EVERY_S in between.
+OUTCOME_TRIES = 20
 #: Teams shows a card of their own to no more people than this, and so lets more see only what is fit for all.
 #: Source: "User Specific Views" on Microsoft Learn, 2026-11-23.
 MAX_VIEWERS = 60
@@ -79,6 +81,8 @@ class Presenter:
         self._sleep = sleep
         self._marked: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        #: Outcomes that reached nobody yet, by the id of the news: of which case, and how often it was tried.
+        self._untold: dict[str, tuple[str, int]] = {}
         self._is_closed = False
 
     async def start(self) -> None:
@@ -369,8 +373,9 @@ class Presenter:
     # --- keeping true ---
 
     async def sweep(self) -> None:
-        """Mark every case that has a card which shows an older version."""
-        for case_id in await self._store.cases_with_outdated_copies():
+        """Mark every case that has a card which shows an older version, or an outcome that reached nobody."""
+        untold = {case_id for case_id, _ in self._untold.values()}
+        for case_id in untold.union(await self._store.cases_with_outdated_copies()):
             await self.case_changed(case_id)
 
     async def _sweep_for_ever(self) -> None:
@@ -411,7 +416,14 @@ class Presenter:
                 continue
             who = (Audience.OWNER, prompt.asked_by.user_oid) if prompt.asked_by else (Audience.REQUESTER, "")
             told = {"news_id": f"decided:{prompt.prompt_id}", "prompt_id": prompt.prompt_id}
-            await self.post_news(case.case_id, News(kind=NewsKind.DECIDED, audience=who[0], person=who[1], **told))
+            news = News(kind=NewsKind.DECIDED, audience=who[0], person=who[1], **told)
+            self._remember_untold(news.news_id, case.case_id, await self.post_news(case.case_id, news))
+
+    def _remember_untold(self, news_id: str, case_id: str, deliveries: Sequence[Delivery]) -> None:
+        """What reached nobody is tried again by the sweep, but not for ever."""
+        tries = self._untold.pop(news_id, (case_id, 0))[1] + 1
+        if not any(delivery.delivered for delivery in deliveries) and tries < OUTCOME_TRIES:
+            self._untold[news_id] = (case_id, tries)
 
     async def _hand_over(self, copies: Sequence[CardCopy], case_id: str) -> None:
         """The case turned out to be another one: its cards become cards of that one."""
