@@ -256,6 +256,22 @@ async def test_a_bystander_cannot_have_anybody_reminded(teams: Teams):
     assert await teams.card("sam", "you have not been asked yet")
 
 
+async def test_a_stranger_learns_nothing_of_a_question_by_reminding(teams: Teams):
+    """
+    Omar is on no list: he is told the same whether the case asks something or not.
+    """
+    prompt = await asked(teams)
+    case_id = case_id_of(await teams.card("approvals", "Unblock Jane Doe?"))
+    await teams.say("omar", f"remind {case_id}")
+    await teams.card("omar", "may neither ask for an unblock")
+    await teams.click("alex", "cancel")
+    await teams.card("alex", "Cancelled")
+    await teams.say("omar", f"remind {case_id}")
+
+    said = [words(m["card"]) for m in await teams.messages("omar") if m["card"]]
+    assert prompt and 2 == len(said) and said[0] == said[1]
+
+
 # --- without the card ---
 
 
