@@ -559,16 +559,14 @@ async def test_cards_that_could_not_be_edited_are_mended_by_the_sweep(teams_that
 
 async def test_an_outcome_that_could_not_be_told_is_told_later(teams_that_sweep: Teams):
     """
-    Alex's chat takes nothing when Megan says no; once it does, he reads it, once.
+    Alex's chat takes nothing for some time after Megan says no; once it does, he reads it, once.
     """
     teams = teams_that_sweep
     prompt = await asked(teams, "omar", "Omar Said")
     directory = teams.sandbox.relay.directory
     chat = directory.personal_chat(directory.person("alex")).conversation_id
-    await teams.teams_fault(500, "create", times=10_000, conversation=chat)
+    await teams.teams_fault(500, "create", times=6, conversation=chat)
     await teams.click("megan", "deny", activity_id=prompt, inputs={"reason": "Call him first"})
-    await teams.card("approvals", "Denied")
-    await teams.mend_teams()
 
     def is_the_outcome(said: str) -> bool:
         return "Denied: Omar Said" in said and "Step 1" not in said  # which the checklist has
