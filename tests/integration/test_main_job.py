@@ -565,7 +565,7 @@ async def test_an_outcome_that_could_not_be_told_is_told_later(teams_that_sweep:
     prompt = await asked(teams, "omar", "Omar Said")
     directory = teams.sandbox.relay.directory
     chat = directory.personal_chat(directory.person("alex")).conversation_id
-    await teams.teams_fault(500, "create", times=6, conversation=chat)
+    await teams.teams_fault(500, "post", times=6, conversation=chat)
     await teams.click("megan", "deny", activity_id=prompt, inputs={"reason": "Call him first"})
 
     def is_the_outcome(said: str) -> bool:
