@@ -8,6 +8,7 @@ approved is the hash of the exact action list; a case whose list has another has
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -204,7 +205,7 @@ class Approvals:
         _, entries = decided(case, prompt.prompt_id, order, now, fallen)
         if not entries:  # said before, as most clicks of a crowd are: nobody has to wait in line for the case
             return case
-        await self._check_sign_in(order, case, prompt, now)
+        await self._check_sign_in(order, prompt, now)
         known = {"risk_unread": account.risk_unread, "on_call": await self._access.is_on_call(order.by, prompt)}
 
         def decide(case: Case) -> tuple[Case, list[NewEntry]]:
@@ -221,20 +222,17 @@ class Approvals:
         strict = by_policy_now(case, prompt, self._access.policy)
         return case.with_approval(strict.model_copy(update={"levels": prompt.levels})), strict
 
-    async def _check_sign_in(self, order: DecideApproval, case: Case, prompt: Approval, now: datetime) -> None:
+    async def _check_sign_in(self, order: DecideApproval, prompt: Approval, now: datetime) -> None:
         """
         Saying yes to the hardest actions takes a fresh sign-in of this person for this prompt; saying no never does.
 
-        Nobody is asked for it with a click that would not count anyway: what is wrong with that one is raised first.
+        Comes after everything else: nobody is asked for it with a click that would not count anyway.
         """
         if not order.granted or prompt.step_up_max_age_s is None:
             return
-        _, entries = decided(case, prompt.prompt_id, order, now)
-        if not entries:
-            return  # said before
         proofs = await self._store.sign_ins_of(order.by.user_oid, prompt.prompt_id)
         if not any(proof.counts(now) for proof in proofs):
-            raise StepUpNeeded(case_id=case.case_id, prompt_id=prompt.prompt_id)
+            raise StepUpNeeded(case_id=prompt.case_id, prompt_id=prompt.prompt_id)
 
     async def _no_longer_counting(self, order: DecideApproval, case: Case, prompt: Approval) -> dict[str, str]:
         """
@@ -243,15 +241,17 @@ class Approvals:
         """
         if not order.granted or prompt.state is not ApprovalState.PENDING:
             return {}
-        fallen: dict[str, str] = {}
-        for vote in prompt.votes:
-            try:
-                await self._access.check_voter(vote, case, prompt)
-            except NotAllowed as refusal:
-                if refusal.reason == "cannot_check":
-                    raise
-                fallen[vote.by.user_oid] = refusal.reason
-        return fallen
+        reasons = await asyncio.gather(*(self._why_fallen(vote, case, prompt) for vote in prompt.votes))
+        return {vote.by.user_oid: why for vote, why in zip(prompt.votes, reasons, strict=True) if why is not None}
+
+    async def _why_fallen(self, vote: Vote, case: Case, prompt: Approval) -> str | None:
+        try:
+            await self._access.check_voter(vote, case, prompt)
+        except NotAllowed as refusal:
+            if refusal.reason == "cannot_check":
+                raise
+            return refusal.reason
+        return None
 
 
 def decided(
