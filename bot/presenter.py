@@ -257,18 +257,8 @@ class Presenter:
         """Let a message that shows the case, and of which nothing is written down, follow the case from now on."""
         if await self._store.copy_at(place.conversation_id, activity_id) is not None:
             return
-        copy = CardCopy(
-            copy_id=uuid.uuid4().hex,
-            case_id=case.case_id,
-            prompt_id=prompt_id,
-            conversation_id=place.conversation_id,
-            activity_id=activity_id,
-            language=language,
-            state=CopyState.LIVE,
-            posted_at=self._clock.now(),
-        )
-        if _is_question(prompt_id):
-            copy = await self._with_readers(case, place, (), copy)
+        copy = await self._new_copy(case, prompt_id, place, language, ())
+        copy = copy.model_copy(update={"activity_id": activity_id, "state": CopyState.LIVE})
         await self._store.save_copy(copy)
         await self.case_changed(case.case_id)
 
@@ -331,6 +321,27 @@ class Presenter:
             return False
         return True
 
+    async def _new_copy(
+        self,
+        case: Case,
+        prompt_id: str | None,
+        place: Place,
+        language: str,
+        people: Collection[str],
+        news: News | None = None,
+    ) -> CardCopy:
+        """A copy that is on its way; one of a question with who reads it there. Not written down yet."""
+        copy = CardCopy(
+            copy_id=uuid.uuid4().hex,
+            case_id=case.case_id,
+            prompt_id=prompt_id,
+            news=news,
+            conversation_id=place.conversation_id,
+            language=language,
+            posted_at=self._clock.now(),
+        )
+        return await self._with_readers(case, place, people, copy) if _is_question(prompt_id) else copy
+
     async def _post(
         self,
         case: Case,
@@ -342,17 +353,7 @@ class Presenter:
         people: Collection[str] = (),
     ) -> CardCopy:
         """Write down that a post is under way, post, write down where it is. `people` may answer the prompt."""
-        copy = CardCopy(
-            copy_id=uuid.uuid4().hex,
-            case_id=case.case_id,
-            prompt_id=prompt_id,
-            news=news,
-            conversation_id=place.conversation_id,
-            language=language,
-            posted_at=self._clock.now(),
-        )
-        if _is_question(prompt_id):
-            copy = await self._with_readers(case, place, people, copy)
+        copy = await self._new_copy(case, prompt_id, place, language, people, news)
         await self._store.save_copy(copy)
         shown = render(view_of(case, copy), language)
         is_channel_root = place.kind == "channel" and place == place.channel_root
