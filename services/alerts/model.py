@@ -1,0 +1,159 @@
+"""
+The nouns of alerts: what a source reports, and the alert that all reports about one thing become.
+
+An alert has parts, like a case: it is changed as a whole, and every posted card of it follows.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from pydantic import Field
+
+from services.cases import Actor, Finding, Text, Value
+
+
+class AlertKind(StrEnum):
+    """What has happened."""
+
+    SENDER_RESTRICTED = "sender_restricted"  # on the restricted list, or Defender says so
+    SENDER_SUSPECTED = "sender_suspected"  # Defender suspects the account; it is not restricted
+    CONNECTOR_BLOCKED = "connector_blocked"
+    TENANT_RESTRICTED = "tenant_restricted"  # the whole organisation may not send; only Microsoft can help
+    EARLY_WARNING = "early_warning"  # sends much more than it used to; Microsoft has not restricted it yet
+    HEALTH = "health"  # the bot itself cannot see or do something
+
+
+class Severity(IntEnum):
+    """How bad, in the order in which a list shows it."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+
+class AlertState(StrEnum):
+    OPEN = "open"
+    ENDED = "ended"  # the block is gone, the source works again, ...
+
+
+class SourceName(StrEnum):
+    """Every way in which something is noticed. A new source is one module and one name here."""
+
+    RESTRICTED_LIST = "restricted_list"
+    BLOCKED_CONNECTORS = "blocked_connectors"
+    DEFENDER = "defender"
+    WEBHOOK = "webhook"
+    EARLY_WARNING = "early_warning"
+    HEALTH = "health"
+
+
+class Report(Value):
+    """
+    What one source says of one thing. The same thing reported again is the same report: `external_id` tells, or for a
+    source without ids its moment.
+    """
+
+    source: SourceName
+    kind: AlertKind
+    #: What it is about, in lower case: an address, a connector's id, "tenant", or for HEALTH the name of what is wrong.
+    about: str
+    #: Entra object id of the account, where the source gives one.
+    oid: str = ""
+    #: What people call it; "" when the source does not say.
+    name: str = ""
+    #: When it began, in UTC; None when the source does not say.
+    since: datetime | None = None
+    #: Microsoft's own id of the alert, so that one that is delivered twice is one.
+    external_id: str = ""
+    #: Microsoft's title or the raw reason of the restricted list.
+    title: str = ""
+    #: The parts of the reason, unknown ones included, such as ExceedingLimitType: External.
+    reason: dict[str, str] = Field(default_factory=dict)
+    #: Whether the restriction ends by itself at the next midnight UTC; None when unknown.
+    temporary: bool | None = None
+    severity: Severity = Severity.MEDIUM
+    #: Where Microsoft's portal shows it.
+    web_url: str = ""
+    #: The source says that it is over (a resolved Defender alert).
+    is_over: bool = False
+    #: What is to be said about it beside all this (HEALTH, EARLY_WARNING): a sentence by key.
+    what: Text | None = None
+
+
+class Alert(Value):
+    """One thing that people should know, whatever number of sources report it."""
+
+    alert_id: str
+    tenant_id: str
+    kind: AlertKind
+    about: str
+    oid: str = ""
+    name: str = ""
+    #: When it began as the best source tells; the moment of noticing while none does.
+    since: datetime
+    is_since_known: bool = True
+    noticed_at: datetime
+    state: AlertState = AlertState.OPEN
+    severity: Severity
+    #: One of each source, the newest that it said.
+    reports: tuple[Report, ...] = ()
+    ended_at: datetime | None = None
+    #: How it ended, and by whom as far as known: a sentence by key.
+    ended: Text | None = None
+    #: Risk state and the three cheapest signals, filled in behind; None before they were read.
+    impression: tuple[Finding, ...] | None = None
+    #: The case that deals with it.
+    case_id: str | None = None
+    #: No reminder and no new post until then; the card says so.
+    snoozed_until: datetime | None = None
+    snoozed_by: Actor | None = None
+    #: "Not now": somebody has seen it and leaves it.
+    set_aside_by: Actor | None = None
+    set_aside_at: datetime | None = None
+    #: When it was put before people: as a card of its own, or as a row of a digest.
+    posted_at: datetime | None = None
+    digest_id: str | None = None
+    version: int = 1
+
+    @property
+    def report(self) -> Report:
+        """The report that tells most: the restricted list before Defender."""
+        return min(self.reports, key=lambda report: list(SourceName).index(report.source))
+
+
+class AlertCopy(Value):
+    """One posted message about alerts: one alert's card, or a digest of many."""
+
+    copy_id: str
+    #: For a card of one alert.
+    alert_id: str | None = None
+    #: For a digest: the name that its alerts carry in `digest_id`.
+    digest_id: str | None = None
+    conversation_id: str
+    activity_id: str | None = None
+    language: str = "en"
+    #: "posting" is written down before the post, so that a restart knows that one may be out there; "live"; "gone".
+    state: str = "posting"
+    #: SHA-256 of the card as last posted; an equal one is not posted again.
+    shown_hash: str = ""
+    posted_at: datetime
+
+
+class SourceState(Value):
+    """How a source is doing. One row for each source in the database, shared by all replicas."""
+
+    source: str
+    due_at: datetime
+    #: Who reads it now, and until when nobody else does.
+    leased_by: str = ""
+    leased_until: datetime | None = None
+    last_read_at: datetime | None = None
+    last_failed_at: datetime | None = None
+    #: How many times running it could not be read.
+    failures: int = 0
+    #: Why, the last time.
+    why: Text | None = None
+    #: Where a source that reads on from a moment goes on.
+    read_until: datetime | None = None
