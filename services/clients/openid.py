@@ -40,6 +40,9 @@ TIMEOUT = aiohttp.ClientTimeout(total=10)
 KEYS_LIVE_FOR = timedelta(hours=24)
 #: How soon an unknown key id may make us read the keys again.
 REREAD_AFTER = timedelta(minutes=1)
+#: How soon a failed first reading may be tried again, while there are no keys at all: whoever knocks meanwhile does not
+#: wait for another one.
+RETRY_AFTER = timedelta(seconds=5)
 MAX_DOCUMENT_BYTES = 1_000_000
 MIN_KEY_BITS = 2048
 #: PyJWT checks the signature alone; what the claims say is for whoever asked to judge, with a reason each.
@@ -107,6 +110,63 @@ def _wanted_claims(context: str) -> dict[str, Any]:
     return wanted
 
 
+class TenantKeys:
+    """
+    The keys that Entra signs the tokens of one tenant with: read when they are needed, kept for 24 hours, kept on when
+    a reading fails. An unknown key id makes us read again at most once a minute, so that nobody can drive us to it.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, clock: Clock, *, login_url: str, tenant_id: str) -> None:
+        self._session = session
+        self._clock = clock
+        self._base = f"{login_url.rstrip('/')}/{tenant_id}"
+        self._known: _Keys | None = None
+        self._tried_at: datetime | None = None
+        self._one_reading = asyncio.Lock()
+
+    async def load(self) -> None:
+        """See to it that there are keys that are not old. Raises Unavailable, BrokenAnswer: there are none at all."""
+        await self._read_if(lambda keys: self._clock.now() - keys.read_at >= KEYS_LIVE_FOR and self._may_read_again())
+
+    async def signed(self, token: str) -> SignedClaims:
+        """
+        The claims of a token whose signature holds (RS256, by a key of this tenant); everything else is not checked.
+
+        Raises: Unavailable or BrokenAnswer (no keys to check with), BrokenAnswer (no token of this tenant's Entra).
+        """
+        key_id = _key_id(token)
+        await self.load()
+        await self._read_if(lambda keys: key_id not in keys.by_id and self._may_read_again())
+        keys = self._known
+        if keys is None or key_id not in keys.by_id:
+            raise BrokenAnswer("entra", what="signing key")
+        return SignedClaims(keys.issuer, verified(token, keys.by_id[key_id]))
+
+    def _may_read_again(self) -> bool:
+        return self._tried_at is None or self._clock.now() - self._tried_at >= REREAD_AFTER
+
+    async def _read_if(self, wanted: Callable[[_Keys], bool]) -> None:
+        """Read the keys when there are none yet, or when those that there are call for it; one reading at a time."""
+        async with self._one_reading:
+            if self._known is not None and not wanted(self._known):
+                return
+            if self._known is None and self._tried_at and self._clock.now() - self._tried_at < RETRY_AFTER:
+                raise Unavailable("entra", reason="no keys a moment ago")
+            try:
+                self._tried_at = self._clock.now()
+                self._known = await self._fresh()
+            except ServiceError:
+                if self._known is None:
+                    raise  # with older keys a token can still be checked
+
+    async def _fresh(self) -> _Keys:
+        metadata = await document(self._session, "GET", f"{self._base}/v2.0/.well-known/openid-configuration")
+        issuer, address = metadata.get("issuer"), metadata.get("jwks_uri")
+        if not isinstance(issuer, str) or not isinstance(address, str) or not is_private(address):
+            raise BrokenAnswer("entra", what="openid configuration")
+        return _Keys(issuer, parse_keys(await document(self._session, "GET", address)), self._clock.now())
+
+
 class OpenId:
     """Signs the people of one tenant in for one app. Its secret goes to the token endpoint and nowhere else."""
 
@@ -129,8 +189,7 @@ class OpenId:
         self._redirect_uri = redirect_uri
         self._secret = secret
         self._certificate_path = certificate_path
-        self._keys: _Keys | None = None
-        self._one_reading = asyncio.Lock()
+        self._keys = TenantKeys(session, clock, login_url=login_url, tenant_id=tenant_id)
 
     def authorize_url(self, challenge: Challenge) -> str:
         """See the function of this name."""
@@ -143,17 +202,12 @@ class OpenId:
         Not tried twice: a code that reached Entra is spent.
         Raises: Rejected (service "entra"), Unavailable, BrokenAnswer, SettingsError (the certificate).
         """
-        await self._read_keys_if(lambda keys: self._age(keys) >= KEYS_LIVE_FOR)
+        await self._keys.load()
         answer = await self._exchange(code, verifier)
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise refusal(answer, self._secret)
-        key_id = _key_id(token)
-        await self._read_keys_if(lambda keys: key_id not in keys.by_id and self._age(keys) >= REREAD_AFTER)
-        keys = self._keys
-        if keys is None or key_id not in keys.by_id:
-            raise BrokenAnswer("entra", what="signing key")
-        return SignedClaims(keys.issuer, verified(token, keys.by_id[key_id]))
+        return await self._keys.signed(token)
 
     async def _exchange(self, code: str, verifier: str) -> Mapping[str, Any]:
         form = {
@@ -165,7 +219,7 @@ class OpenId:
             "code_verifier": verifier,
             **self._credential(),
         }
-        return await self._document("POST", f"{self._base}/oauth2/v2.0/token", form)
+        return await document(self._session, "POST", f"{self._base}/oauth2/v2.0/token", form)
 
     def _credential(self) -> dict[str, str]:
         if self._certificate_path is not None:
@@ -189,45 +243,23 @@ class OpenId:
         headers = {"x5t#S256": _base64url(public.fingerprint(hashes.SHA256()))}
         return jwt.encode(claims, certificate["private_key"], algorithm="PS256", headers=headers)
 
-    # --- keys ---
 
-    def _age(self, keys: _Keys) -> timedelta:
-        return self._clock.now() - keys.read_at
-
-    async def _read_keys_if(self, wanted: Callable[[_Keys], bool]) -> None:
-        """Read the keys when there are none yet, or when those that there are call for it; one reading at a time."""
-        async with self._one_reading:
-            if self._keys is not None and not wanted(self._keys):
-                return
-            try:
-                self._keys = await self._fresh_keys()
-            except ServiceError:
-                if self._keys is None:
-                    raise  # with older keys a token can still be checked
-
-    async def _fresh_keys(self) -> _Keys:
-        metadata = await self._document("GET", f"{self._base}/v2.0/.well-known/openid-configuration")
-        issuer, address = metadata.get("issuer"), metadata.get("jwks_uri")
-        if not isinstance(issuer, str) or not isinstance(address, str) or not is_private(address):
-            raise BrokenAnswer("entra", what="openid configuration")
-        return _Keys(issuer, parse_keys(await self._document("GET", address)), self._clock.now())
-
-    async def _document(self, method: str, url: str, form: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-        """A JSON object, whatever the status: the token endpoint says no with one. Raises Unavailable, BrokenAnswer."""
-        try:
-            async with self._session.request(
-                method, url, data=form, timeout=TIMEOUT, allow_redirects=False
-            ) as response:
-                body = await _body(response)
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            raise Unavailable("entra", reason=type(exc).__name__) from exc
-        try:
-            document = json.loads(body)
-        except ValueError as exc:
-            raise BrokenAnswer("entra", what="JSON") from exc
-        if not isinstance(document, dict):
-            raise BrokenAnswer("entra", what="JSON object")
-        return document
+async def document(
+    session: aiohttp.ClientSession, method: str, url: str, form: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
+    """A JSON object, whatever the status: the token endpoint says no with one. Raises Unavailable, BrokenAnswer."""
+    try:
+        async with session.request(method, url, data=form, timeout=TIMEOUT, allow_redirects=False) as response:
+            body = await _body(response)
+    except (aiohttp.ClientError, TimeoutError) as exc:
+        raise Unavailable("entra", reason=type(exc).__name__) from exc
+    try:
+        found = json.loads(body)
+    except ValueError as exc:
+        raise BrokenAnswer("entra", what="JSON") from exc
+    if not isinstance(found, dict):
+        raise BrokenAnswer("entra", what="JSON object")
+    return found
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
