@@ -85,6 +85,14 @@ class Tag(StrEnum):
     NEWS_SENT = "follow_up:news:sent"
     NEWS_UNDELIVERED = "follow_up:news:undelivered"
     CONVERSATION_SET = "admin:conversation:set"
+    ALERT_RAISED = "watch:alert:raised"
+    ALERT_ENDED = "watch:alert:ended"
+    ALERT_SNOOZED = "reader:alert:snoozed"
+    ALERT_SET_ASIDE = "reader:alert:set_aside"
+    ALERT_STARTED = "requester:alert:started"
+    ALERT_UNDELIVERED = "watch:alert:undelivered"
+    SOURCE_FAILING = "watch:source:failing"
+    SOURCE_WORKS_AGAIN = "watch:source:works_again"
 
 
 class NewEntry(Value):

@@ -7,6 +7,7 @@ BotError
     + AlreadyDecided      somebody was first; the answer is the current card
     + PromptOutdated      the card that was pressed no longer says what is true
     + CaseNotFound        no case, or none that is open, for what was named
+    + AlertNotFound       no alert for what was named
     + WrongState          the case is not where this order makes sense
     + BadInput            a command or a card field that cannot be understood
       + CheckedByBot      a prevention item that was ticked although the bot reads it
@@ -95,6 +96,12 @@ class CaseNotFound(UserError):
     """There is no case for what was named."""
 
     key = "error.case_not_found"
+
+
+class AlertNotFound(UserError):
+    """There is no alert for what was named."""
+
+    key = "error.alert_not_found"
 
 
 class WrongState(UserError):

@@ -61,6 +61,8 @@ class Report(Value):
     about: str
     #: Entra object id of the account, where the source gives one.
     oid: str = ""
+    #: Other addresses of the same account, in lower case, where the source gives them.
+    also: tuple[str, ...] = ()
     #: What people call it; "" when the source does not say.
     name: str = ""
     #: When it began, in UTC; None when the source does not say.
@@ -80,6 +82,11 @@ class Report(Value):
     is_over: bool = False
     #: What is to be said about it beside all this (HEALTH, EARLY_WARNING): a sentence by key.
     what: Text | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Everything that it may be known by."""
+        return frozenset(name.lower() for name in (self.about, self.oid, *self.also) if name)
 
 
 class Alert(Value):
@@ -118,6 +125,16 @@ class Alert(Value):
     version: int = 1
 
     @property
+    def is_open(self) -> bool:
+        return self.state is AlertState.OPEN
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Everything that it is known by: addresses and object id, in lower case."""
+        own = {name.lower() for name in (self.about, self.oid) if name}
+        return frozenset(own.union(*(report.names for report in self.reports)))
+
+    @property
     def report(self) -> Report:
         """The report that tells most: the restricted list before Defender."""
         return min(self.reports, key=lambda report: list(SourceName).index(report.source))
@@ -138,6 +155,8 @@ class AlertCopy(Value):
     state: str = "posting"
     #: SHA-256 of the card as last posted; an equal one is not posted again.
     shown_hash: str = ""
+    #: The alert's version that it shows; for a digest the sum of the versions of its alerts.
+    shown_version: int = 0
     posted_at: datetime
 
 

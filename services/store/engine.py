@@ -10,7 +10,8 @@ PostgreSQL: rows are locked with FOR UPDATE, the audit trail with an advisory lo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+import functools
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
@@ -22,6 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 _AUDIT_LOCK = 0x756E626C6F636B
 
 _BUSY_TIMEOUT_MS = 30_000
+
+#: The same for putting together what different sources report.
+_ALERTS_LOCK = 0x616C65727473
 
 #: Connections of a replica to PostgreSQL. All of them are kept: in a crowd of clicks, opening one for a moment costs
 #: more than waiting for the next that is free.
@@ -128,14 +132,33 @@ class Database:
             await asyncio.wait(self._under_way)
 
 
+def whole(method: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
+    """The method of something with a `_database`, seen through to its end when whoever called it is cancelled."""
+
+    @functools.wraps(method)
+    async def run(self: Any, *arguments: Any, **named: Any) -> T:
+        return await self._database.to_the_end(method(self, *arguments, **named))
+
+    return run
+
+
 def _is_sqlite(database_url: str) -> bool:
     return database_url.startswith("sqlite")
 
 
 async def lock_audit(connection: AsyncConnection) -> None:
     """Appending is one at a time until the transaction ends. SQLite's writers are one at a time already."""
+    await _lock(connection, _AUDIT_LOCK)
+
+
+async def lock_alerts(connection: AsyncConnection) -> None:
+    """Reports are put together one batch at a time, since two about the same thing must become one alert."""
+    await _lock(connection, _ALERTS_LOCK)
+
+
+async def _lock(connection: AsyncConnection, key: int) -> None:
     if connection.dialect.name == "postgresql":
-        await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _AUDIT_LOCK})
+        await connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def put(connection: AsyncConnection, table: sa.Table, row: Mapping[str, Any]) -> sa.Executable:
@@ -144,9 +167,30 @@ def put(connection: AsyncConnection, table: sa.Table, row: Mapping[str, Any]) ->
 
     One statement, since between looking and inserting somebody else may insert the same row. Both databases know it.
     """
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return (
-        dialect.insert(table)
+        _dialect(connection)
+        .insert(table)
         .values(**row)
         .on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=dict(row))
     )
+
+
+async def put_all(connection: AsyncConnection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the rows in this order, each new or in place of the one with its primary key. All have the same columns."""
+    if rows:
+        insert = _dialect(connection).insert(table)
+        keys = list(table.primary_key.columns)
+        values = {name: insert.excluded[name] for name in rows[0] if name not in table.primary_key.columns}
+        kept = insert.on_conflict_do_update(index_elements=keys, set_=values) if values else None
+        await connection.execute(
+            kept if kept is not None else insert.on_conflict_do_nothing(), [dict(row) for row in rows]
+        )
+
+
+def insert_once(connection: AsyncConnection, table: sa.Table, row: Mapping[str, Any]) -> sa.Executable:
+    """The statement that writes the row unless one with its primary key is there."""
+    return _dialect(connection).insert(table).values(**row).on_conflict_do_nothing()
+
+
+def _dialect(connection: AsyncConnection) -> Any:
+    return postgresql if connection.dialect.name == "postgresql" else sqlite

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.audit import GENESIS, AuditEntry, NewEntry, chained
+from services.audit import AuditEntry, NewEntry
 from services.cases import (
     OPEN_STATES,
     STATES_AT_WORK,
@@ -25,7 +24,9 @@ from services.errors import CaseNotFound, StaleVersion
 from services.ports import Clock
 from services.sign_in import SIGN_INS_KEPT, SignIn
 from services.store import tables
-from services.store.engine import Database, lock_audit, put
+from services.store.alerts import AlertStore
+from services.store.engine import Database, put, whole
+from services.store.trail import append
 
 #: What a change of a case hands back: the case as it shall be, and what the auditors shall read.
 Changed = tuple[Case, Sequence[NewEntry]]
@@ -49,26 +50,14 @@ _PARTS_OF_A_CASE = sa.union_all(
 ).order_by("position")
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _whole(method: Callable[Concatenate[Store, P], Coroutine[Any, Any, T]]) -> Callable[..., Coroutine[Any, Any, T]]:
-    """The method, seen through to its end when whoever called it is cancelled."""
-
-    @functools.wraps(method)
-    async def run(self: Store, *arguments: P.args, **named: P.kwargs) -> T:
-        return await self._database.to_the_end(method(self, *arguments, **named))
-
-    return run
-
-
 class Store:
     """Every method is one transaction. Call `close` at the end."""
 
     def __init__(self, database_url: str, clock: Clock) -> None:
         self._database = Database(database_url)
         self._clock = clock
+        #: Alerts, in the same database.
+        self.alerts = AlertStore(self._database, clock)
 
     async def close(self) -> None:
         await self._database.close()
@@ -77,7 +66,7 @@ class Store:
         """Wait until no transaction is under way, those of cancelled callers included."""
         await self._database.settle()
 
-    @_whole
+    @whole
     async def ping(self) -> None:
         """Raises when the database does not answer."""
         async with self._database.reading() as connection:
@@ -85,7 +74,7 @@ class Store:
 
     # --- cases ---
 
-    @_whole
+    @whole
     async def open_case(self, case: Case, entries: Sequence[NewEntry] = ()) -> Case:
         """A new case. Raises StaleVersion when its account has an open case already, or the id is taken."""
         try:
@@ -97,13 +86,13 @@ class Store:
             raise StaleVersion(case_id=case.case_id) from exc
         return case
 
-    @_whole
+    @whole
     async def case(self, case_id: str) -> Case:
         """The case, with all its parts as they were at one moment. Raises CaseNotFound."""
         async with self._database.reading(at_one_moment=True) as connection:
             return await self._load(connection, case_id)
 
-    @_whole
+    @whole
     async def change_case(self, case_id: str, change: Callable[[Case], Changed]) -> Case:
         """
         Read the case, change it, write it and its audit entries, with nobody in between.
@@ -125,7 +114,7 @@ class Store:
         except sa.exc.IntegrityError as exc:
             raise StaleVersion(case_id=case_id) from exc
 
-    @_whole
+    @whole
     async def open_case_of(self, tenant_id: str, subject_oid: str) -> Case | None:
         """The one case of this account, connector or tenant (`Case.about_id`) that is under way, if there is one."""
         query = sa.select(tables.cases.c.case_id).where(
@@ -133,7 +122,7 @@ class Store:
         )
         return await self._first_case(query)
 
-    @_whole
+    @whole
     async def last_case_of(self, tenant_id: str, subject_oid: str) -> Case | None:
         """The newest case of this account, open or closed."""
         query = (
@@ -144,7 +133,7 @@ class Store:
         )
         return await self._first_case(query)
 
-    @_whole
+    @whole
     async def listed_case_of(self, tenant_id: str, about_id: str) -> Case | None:
         """The newest case of this account that has prevention items, open or closed."""
         has_items = sa.exists().where(tables.prevention.c.case_id == tables.cases.c.case_id)
@@ -155,7 +144,7 @@ class Store:
             .limit(1)
         )
 
-    @_whole
+    @whole
     async def followed_case_of(self, tenant_id: str, about_id: str) -> Case | None:
         """The newest case that is done and still followed, if there is one."""
         return await self._first_case(
@@ -169,7 +158,7 @@ class Store:
             .limit(1)
         )
 
-    @_whole
+    @whole
     async def cases_to_follow(self) -> list[str]:
         """Ids of the cases that something will come due for, with nobody at work on them."""
         table = tables.cases
@@ -179,7 +168,7 @@ class Store:
             query = sa.select(table.c.case_id).where(followed | to_remind).order_by(table.c.opened_at)
             return list((await connection.execute(query)).scalars())
 
-    @_whole
+    @whole
     async def cases_asked(self, purposes: Collection[ApprovalPurpose]) -> list[str]:
         """Ids of the cases with a question of these purposes that is open or was answered with yes."""
         table = tables.approvals
@@ -189,7 +178,7 @@ class Store:
         async with self._database.reading() as connection:
             return list((await connection.execute(query)).scalars())
 
-    @_whole
+    @whole
     async def case_of_claim(self, claim: str) -> tuple[Case, str]:
         """The case and prompt id that a button's claim belongs to. Raises CaseNotFound."""
         query = sa.select(tables.claims.c.case_id, tables.claims.c.prompt_id).where(tables.claims.c.claim == claim)
@@ -199,7 +188,7 @@ class Store:
                 raise CaseNotFound(claim="unknown")
             return await self._load(connection, row.case_id), row.prompt_id
 
-    @_whole
+    @whole
     async def cases(self, *, at_work: bool = False, limit: int = 20) -> list[Case]:
         """
         The newest cases first, with `at_work` only those under way. Joined ones are left out, since they are other
@@ -253,13 +242,13 @@ class Store:
 
     # --- audit ---
 
-    @_whole
+    @whole
     async def record(self, *entries: NewEntry) -> None:
         """Append to the audit trail what belongs to no change of a case."""
         async with self._database.writing() as connection:
             await self._append(connection, entries)
 
-    @_whole
+    @whole
     async def audit_entries(self, case_id: str | None = None) -> list[AuditEntry]:
         """All entries in order, or those of one case."""
         query = sa.select(tables.audit).order_by(tables.audit.c.seq)
@@ -268,7 +257,7 @@ class Store:
         async with self._database.reading() as connection:
             return [AuditEntry.model_validate(row._asdict()) for row in await connection.execute(query)]
 
-    @_whole
+    @whole
     async def audit_trail(self) -> tuple[list[AuditEntry], tuple[int, str] | None]:
         """
         All entries in order, and number and hash of the last one as kept apart from them (None while there is none), of
@@ -281,25 +270,11 @@ class Store:
             return entries, (head.seq, head.hash) if head else None
 
     async def _append(self, connection: AsyncConnection, entries: Sequence[NewEntry]) -> None:
-        if not entries:
-            return
-        await lock_audit(connection)
-        head = (await connection.execute(sa.select(tables.audit_head))).first()
-        seq, previous_hash = (head.seq, head.hash) if head else (0, GENESIS)
-        now = self._clock.now()
-        rows: list[AuditEntry] = []
-        for entry in entries:
-            rows.append(chained(entry, seq=seq + 1, at=now, previous_hash=previous_hash))
-            seq, previous_hash = rows[-1].seq, rows[-1].hash
-        await connection.execute(tables.audit.insert(), [row.model_dump() for row in rows])
-        values = {"only": 1, "seq": seq, "hash": previous_hash}
-        await connection.execute(
-            tables.audit_head.update().values(values) if head else tables.audit_head.insert().values(values)
-        )
+        await append(connection, entries, self._clock.now())
 
     # --- conversations and posted cards ---
 
-    @_whole
+    @whole
     async def remember_conversation(self, conversation: Conversation) -> None:
         """Keep where an activity came from; what was known of the same conversation is replaced."""
         row = {
@@ -313,13 +288,13 @@ class Store:
         async with self._database.writing() as connection:
             await connection.execute(put(connection, tables.conversations, row))
 
-    @_whole
+    @whole
     async def conversation(self, conversation_id: str) -> Conversation | None:
         table = tables.conversations
         found = await self._conversations(sa.select(table).where(table.c.conversation_id == conversation_id))
         return found[0] if found else None
 
-    @_whole
+    @whole
     async def personal_conversations(self, user_oids: Collection[str]) -> list[Conversation]:
         """The active personal chats of these people, newest first."""
         table = tables.conversations
@@ -330,7 +305,7 @@ class Store:
         )
         return await self._conversations(query.order_by(table.c.seen_at.desc()))
 
-    @_whole
+    @whole
     async def newest_conversation(self) -> Conversation | None:
         """The conversation that spoke last: its connector address serves for ones that never spoke."""
         found = await self._conversations(
@@ -342,25 +317,25 @@ class Store:
         async with self._database.reading() as connection:
             return [Conversation.model_validate(row.document) for row in await connection.execute(query)]
 
-    @_whole
+    @whole
     async def save_copy(self, copy: CardCopy) -> None:
         """Write a posted card down, or what became of it."""
         row = {**_columns(tables.card_copies, copy), "document": copy.model_dump(mode="json")}
         async with self._database.writing() as connection:
             await connection.execute(put(connection, tables.card_copies, row))
 
-    @_whole
+    @whole
     async def copies_of(self, case_id: str) -> list[CardCopy]:
         """Every copy of the case's cards, gone ones included."""
         return await self._copies(tables.card_copies.c.case_id == case_id)
 
-    @_whole
+    @whole
     async def copy_at(self, conversation_id: str, activity_id: str) -> CardCopy | None:
         table = tables.card_copies
         found = await self._copies((table.c.conversation_id == conversation_id) & (table.c.activity_id == activity_id))
         return found[0] if found else None
 
-    @_whole
+    @whole
     async def cases_with_outdated_copies(self) -> list[str]:
         """Ids of the cases that have a live card that shows an older version than the case is at."""
         copies, cases = tables.card_copies, tables.cases
@@ -380,7 +355,7 @@ class Store:
 
     # --- fresh sign-ins of approvers ---
 
-    @_whole
+    @whole
     async def ask_sign_in(self, sign_in: SignIn, *entries: NewEntry) -> None:
         """Write down that somebody was asked; what is too old to prove anything is forgotten."""
         table = tables.sign_ins
@@ -389,14 +364,14 @@ class Store:
             await connection.execute(table.insert().values(_sign_in_row(sign_in)))
             await self._append(connection, entries)
 
-    @_whole
+    @whole
     async def sign_in(self, state_hash: str) -> SignIn | None:
         query = sa.select(tables.sign_ins.c.document).where(tables.sign_ins.c.state_hash == state_hash)
         async with self._database.reading() as connection:
             document = (await connection.execute(query)).scalar()
         return SignIn.model_validate(document) if document is not None else None
 
-    @_whole
+    @whole
     async def use_sign_in(self, state_hash: str) -> bool:
         """Whether this is the first time that somebody comes back with this state; of two at once, one is."""
         table = tables.sign_ins
@@ -404,7 +379,7 @@ class Store:
         async with self._database.writing() as connection:
             return (await connection.execute(table.update().where(unused).values(used=True))).rowcount == 1
 
-    @_whole
+    @whole
     async def prove_sign_in(self, sign_in: SignIn, *entries: NewEntry) -> None:
         """Keep the proof, on the row of the state that it came with."""
         table, document = tables.sign_ins, sign_in.model_dump(mode="json")
@@ -413,7 +388,7 @@ class Store:
             await connection.execute(change.values(used=True, document=document))
             await self._append(connection, entries)
 
-    @_whole
+    @whole
     async def sign_ins_of(self, user_oid: str, prompt_id: str) -> list[SignIn]:
         """Each time that this person was asked to sign in for this prompt."""
         table = tables.sign_ins
@@ -423,14 +398,14 @@ class Store:
 
     # --- what an admin chose in chat ---
 
-    @_whole
+    @whole
     async def choose(self, name: str, value: str, *entries: NewEntry) -> None:
         """Keep a choice, such as the conversation for approvals, with its audit entries."""
         async with self._database.writing() as connection:
             await connection.execute(put(connection, tables.choices, {"name": name, "value": value}))
             await self._append(connection, entries)
 
-    @_whole
+    @whole
     async def chosen(self, name: str) -> str | None:
         async with self._database.reading() as connection:
             return (

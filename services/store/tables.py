@@ -89,6 +89,63 @@ sign_ins = sa.Table(
     sa.Column("document", sa.JSON, nullable=False),
 )
 
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("alert_id", sa.String(16), primary_key=True),
+    sa.Column("tenant_id", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("about", sa.String(512), nullable=False),
+    # What it is about while it is open, else NULL: the unique index below makes a second open alert impossible.
+    sa.Column("open_key", sa.String(512)),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("severity", sa.Integer, nullable=False),
+    sa.Column("since", _moment, nullable=False),
+    sa.Column("noticed_at", _moment, nullable=False, index=True),
+    sa.Column("posted_at", _moment),
+    sa.Column("snoozed_until", _moment),
+    sa.Column("is_set_aside", sa.Boolean, nullable=False),
+    sa.Column("digest_id", sa.String(64), index=True),
+    sa.Column("case_id", sa.String(16), index=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.UniqueConstraint("tenant_id", "open_key", name="one_open_alert_per_thing"),
+)
+
+#: Every name under which the thing of an alert is reported: addresses, object id.
+alert_names = sa.Table(
+    "alert_names",
+    metadata,
+    sa.Column("alert_id", sa.String(16), sa.ForeignKey("alerts.alert_id"), primary_key=True),
+    sa.Column("name", sa.String(512), primary_key=True, index=True),
+)
+
+#: Posted messages about alerts, each about one of them or about those of a digest.
+alert_copies = sa.Table(
+    "alert_copies",
+    metadata,
+    sa.Column("copy_id", sa.String(64), primary_key=True),
+    sa.Column("alert_id", sa.String(16), sa.ForeignKey("alerts.alert_id"), index=True),
+    sa.Column("digest_id", sa.String(64), index=True),
+    sa.Column("conversation_id", sa.String(512), nullable=False),
+    sa.Column("activity_id", sa.String(256)),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("shown_version", sa.Integer, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
+#: How each source of alerts is doing, and which replica reads it now.
+alert_sources = sa.Table(
+    "alert_sources",
+    metadata,
+    sa.Column("source", sa.String(64), primary_key=True),
+    sa.Column("due_at", _moment, nullable=False),
+    sa.Column("leased_by", sa.String(128), nullable=False),
+    sa.Column("leased_until", _moment),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
 choices = sa.Table(
     "choices",
     metadata,
