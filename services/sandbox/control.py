@@ -14,10 +14,12 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from services.sandbox.campaign import block_connector, block_many, nothing_happened, unblock_by, unblock_connector
+from services.sandbox.defender import raise_ordered, update_ordered
 from services.sandbox.seed_basics import limit_reason
 from services.sandbox.seed_posture import make_strong, put_in_force, set_methods
 from services.sandbox.sending import send_mail, strangers
-from services.sandbox.state import GRAPH, Alert, OutboundPolicy, Person, Tenant
+from services.sandbox.state import GRAPH, OutboundPolicy, Person, Tenant
 
 Json = dict[str, Any]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -105,7 +107,9 @@ class Control:
         """
         Change the tenant; answers with its state. Keys, all optional:
 
-        `block` {"address", "reason", "temporary"}, `unblock` address, `alert` {"title", "status"},
+        `nothing_happened` true (empty lists, no alerts), `block` {"address", "reason", "temporary"}, `block_many`
+        (see `campaign.block_many`), `unblock` address or {"address", "by"}, `block_connector` {"name", "reason"},
+        `unblock_connector` name, `alert` and `alert_update` (see `defender.raise_ordered` and `update_ordered`),
         `licences` and `switches` and `organisation` {name: value} with the names of `state.Licences`, `state.Switches`
         and `state.OrganisationSettings`, `policies` [names of `seed_posture.READY_POLICIES`], `outbound_policy`
         {"name", name: value}, `score` {control: points}, `posture` "strong", `grant` and `take_away` [permission] (of
@@ -141,9 +145,14 @@ class Control:
     def _changers(self) -> dict[str, Callable[[Any, Json], None]]:
         tenant = self._tenant
         return {
+            "nothing_happened": lambda value, _: nothing_happened(tenant) if value else None,
             "block": lambda value, _: self._block(value),
-            "unblock": lambda value, _: self._unblock(value),
-            "alert": lambda value, _: self._alert(value),
+            "block_many": lambda value, _: block_many(tenant, value),
+            "unblock": lambda value, _: unblock_by(tenant, value),
+            "block_connector": lambda value, _: block_connector(tenant, value),
+            "unblock_connector": lambda value, _: unblock_connector(tenant, value),
+            "alert": lambda value, _: raise_ordered(tenant, value),
+            "alert_update": lambda value, _: update_ordered(tenant, value),
             "licences": lambda value, _: _assign(tenant.licences, value),
             "switches": lambda value, _: _assign(tenant.switches, value),
             "organisation": lambda value, _: _assign(tenant.organisation, value),
@@ -170,19 +179,6 @@ class Control:
         reason = wanted.get("reason") or limit_reason(2, 801)
         self._tenant.block(wanted["address"], reason, temporary=bool(wanted.get("temporary", False)))
         self._tenant.changed("sender blocked", wanted["address"], by="control")
-
-    def _unblock(self, address: str) -> None:
-        person = self._tenant.recipient(address)
-        names = {address.lower(), person.upn.lower() if person else ""}
-        self._tenant.blocked = [entry for entry in self._tenant.blocked if entry.address.lower() not in names]
-        self._tenant.changed("sender unblocked", address, by="control")
-
-    def _alert(self, wanted: Json) -> None:
-        """An alert about nobody in particular, such as "Tenant restricted from sending email"."""
-        now, status = self._tenant.clock.now(), str(wanted.get("status", "new"))
-        alert_id = f"fa{len(self._tenant.alerts):08}"
-        self._tenant.alerts.insert(0, Alert(alert_id, str(wanted["title"]), "high", now, status=status))
-        self._tenant.changed("alert raised", str(wanted["title"]), by="service")
 
     def _outbound_policy(self, name: str) -> OutboundPolicy:
         for policy in self._tenant.outbound_policies:

@@ -93,6 +93,10 @@ class Switches:
     burst_after_unblock: str = ""
     #: How long it takes until the message trace shows a message.
     trace_delay_s: float = 0.0
+    #: How long it takes until Graph shows an alert, which is dated as if it had been there all the time.
+    alert_delay_s: float = 0.0
+    #: For how long an event joins an older alert of the same title; Microsoft says a minute or 15, by licence.
+    alert_aggregation_s: float = 0.0
     #: How long a change to a mailbox takes to show when read.
     mailbox_delay_s: float = 0.0
     #: How long a change to an outbound spam policy or to a setting of the organisation takes to show when read.
@@ -463,7 +467,7 @@ class AuditQuery:
 
 @dataclass
 class Alert:
-    """One security alert. `person_oid` names the account in its evidence."""
+    """One security alert. `person_oid` names the account in its evidence, `oids` further ones."""
 
     alert_id: str
     title: str
@@ -479,6 +483,9 @@ class Alert:
     assigned_to: str | None = None
     updated_at: datetime | None = None
     comments: list[dict[str, Any]] = field(default_factory=list)
+    oids: list[str] = field(default_factory=list)
+    #: What stands in the JSON instead of the fields of these names.
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -691,17 +698,28 @@ class Tenant:
         ends_at = next_midnight(now) if temporary else None
         entry = BlockedSender(address, reason, now, now, temporary, ends_at, len(self.blocked) % 3)
         self.blocked.append(entry)
-        self.alerts.append(
-            Alert(
-                alert_id=f"fa{uuid.uuid4()}",
-                title="User restricted from sending email",
-                severity="high",
-                created_at=now,
-                person_oid=person.oid if person else None,
-                category="SuspiciousActivity",
-            )
+        self.raise_alert(
+            "User restricted from sending email", "high", "SuspiciousActivity", [person.oid] if person else []
         )
         return entry
+
+    def raise_alert(self, title: str, severity: str, category: str, oids: list[str]) -> Alert:
+        """
+        An alert about these accounts, or about nobody in particular.
+
+        With the switch `alert_aggregation_s` an event so soon after another of the same title joins that one's alert,
+        which then names more people and says that it was updated; there is no second alert.
+        """
+        now, window = self.clock.now(), timedelta(seconds=self.switches.alert_aggregation_s)
+        older = next((one for one in self.alerts if one.title == title and now - one.created_at < window), None)
+        if older is not None:
+            older.oids += [oid for oid in oids if oid not in (older.person_oid, *older.oids)]
+            older.updated_at = now
+            return older
+        alert = Alert(f"fa{uuid.uuid4()}", title, severity, now, person_oid=oids[0] if oids else None)
+        alert.oids, alert.category = oids[1:], category
+        self.alerts.append(alert)
+        return alert
 
     def shown_trace(self) -> list[TraceRow]:
         """The message trace as far as it has come; messages show late in it."""

@@ -108,7 +108,8 @@ class Fault:
     One ordered refusal.
 
     `operation` is create, post, put, delete or read; empty means any. With `lost_answer` the request is carried out and
-    only then refused, which is what makes a POST's outcome unknown to the bot. `delay_s` holds the answer back.
+    only then refused, which is what makes a POST's outcome unknown to the bot. `delay_s` holds the answer back. So many
+    fitting requests as `skip` says go through before it strikes.
     """
 
     code: str
@@ -119,6 +120,7 @@ class Fault:
     retry_after_s: int | None = None
     lost_answer: bool = False
     delay_s: float = 0.0
+    skip: int = 0
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> "Fault":
@@ -135,11 +137,17 @@ class Fault:
             retry_after_s=body.get("retry_after_s"),
             lost_answer=bool(body.get("lost_answer", False)),
             delay_s=float(body.get("delay_s", 0)),
+            skip=int(body.get("skip", 0)),
         )
 
     def fits(self, operation: str, conversation_id: str) -> bool:
         """Whether this fault is meant for the request at hand."""
         return self.operation in {"", operation} and conversation_id.startswith(self.conversation_id)
+
+    def lets_through(self) -> bool:
+        """Whether this is one of the requests that go through first; counts it."""
+        self.skip -= 1
+        return self.skip >= 0
 
     def refusal(self) -> Refusal:
         """The refusal to answer with."""
@@ -163,7 +171,7 @@ class Faults:
     async def take(self, operation: str, conversation_id: str) -> Fault | None:
         """The fault for this request, after its delay; each is used up `times` times."""
         for fault in self._waiting:
-            if fault.fits(operation, conversation_id):
+            if fault.fits(operation, conversation_id) and not fault.lets_through():
                 self._use_up(fault)
                 await asyncio.sleep(fault.delay_s)
                 return fault

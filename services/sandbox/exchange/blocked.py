@@ -63,14 +63,15 @@ def remove_blocked_sender(call: CmdletCall) -> list[Row]:
         return []
     tenant.switches.remaining_unblocks -= 1
     tenant.changed("unblock requested", address)
-    tenant.after(tenant.switches.unblock_delay_s, lambda: _unblocked(tenant, blocked))
+    tenant.after(tenant.switches.unblock_delay_s, lambda: entry_removed(tenant, blocked))
     return []
 
 
-def _unblocked(tenant: Tenant, blocked: BlockedSender) -> None:
+def entry_removed(tenant: Tenant, blocked: BlockedSender, by: str = "service") -> None:
+    """The entry is off the list, and its sender may soon send again."""
     if blocked in tenant.blocked:
         tenant.blocked.remove(blocked)
-        tenant.changed("sender unblocked", blocked.address, by="service")
+        tenant.changed("sender unblocked", blocked.address, by=by)
     taken_off_the_list(tenant, blocked)
 
 

@@ -1,7 +1,9 @@
 """Graph's view of the tenant's security: alerts, secure score, conditional access, licences, the organisation."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
+from services.sandbox.defender import shown_alerts
 from services.sandbox.graph.core import (
     DIRECTORY,
     IDENTITY_PROTECTION,
@@ -41,14 +43,15 @@ VENDOR = {"provider": "SecureScore", "providerVersion": None, "subProvider": Non
 def alerts(call: Call) -> Answer:
     """Source: "List alerts_v2"; newest first; the title cannot be filtered."""
     _need_defender(call.tenant)
-    shown = [_alert_json(call.tenant, alert) for alert in _newest_first(call.tenant)]
+    people = {person.oid: person for person in call.tenant.people}
+    shown = [_alert_json(call.tenant, alert, people) for alert in shown_alerts(call.tenant)]
     return collection(call, filtered(call, shown, allowed=ALERT_FIELDS), "security/alerts_v2", most=1000, select=False)
 
 
 @security.add("GET", "security/alerts_v2/{alert}", READ_ALERTS)
 def alert(call: Call) -> Answer:
     """Source: "Get alert"."""
-    body = _alert_json(call.tenant, _alert_or_404(call))
+    body = _alert_json(call.tenant, _alert_or_404(call), {person.oid: person for person in call.tenant.people})
     return Answer(200, {"@odata.context": call.context("security/alerts_v2/$entity"), **body})
 
 
@@ -68,9 +71,7 @@ def update_alert(call: Call) -> Answer:
         setattr(changed, names[name], value)
     changed.updated_at = call.tenant.clock.now()
     call.tenant.changed("alert updated", f"{changed.title} ({', '.join(sorted(body))})")
-    return Answer(
-        200, {"@odata.context": call.context("security/alerts_v2/$entity"), **_alert_json(call.tenant, changed)}
-    )
+    return alert(call)
 
 
 @security.add("POST", "security/alerts_v2/{alert}/comments", "SecurityAlert.ReadWrite.All")
@@ -93,20 +94,16 @@ def _need_defender(tenant: Tenant) -> None:
         raise GraphError(401, "Unauthorized", "Account is not provisioned.")
 
 
-def _newest_first(tenant: Tenant) -> list[Alert]:
-    return sorted(tenant.alerts, key=lambda alert: alert.created_at, reverse=True)
-
-
 def _alert_or_404(call: Call) -> Alert:
     _need_defender(call.tenant)
-    for found in call.tenant.alerts:
+    for found in shown_alerts(call.tenant):
         if found.alert_id == call.names["alert"]:
             return found
     raise GraphError(404, "NotFound", "Alert was not found.")
 
 
-def _alert_json(tenant: Tenant, alert: Alert) -> Json:
-    person = next((person for person in tenant.people if person.oid == alert.person_oid), None)
+def _alert_json(tenant: Tenant, alert: Alert, people: Mapping[str, Person]) -> Json:
+    named = [people[oid] for oid in (alert.person_oid, *alert.oids) if oid in people]
     incident = str(int(stable_uuid("incident", alert.alert_id)[:6], 16))
     return {
         "id": alert.alert_id,
@@ -135,13 +132,14 @@ def _alert_json(tenant: Tenant, alert: Alert) -> Json:
         "alertPolicyId": stable_uuid("policy", alert.title),
         "createdDateTime": graph_time(alert.created_at, digits=7),
         "lastUpdateDateTime": graph_time(alert.updated_at or alert.created_at + timedelta(minutes=2), digits=7),
-        "resolvedDateTime": None,
+        "resolvedDateTime": graph_time(alert.updated_at, digits=7) if alert.status == "resolved" else None,
         "firstActivityDateTime": graph_time(alert.created_at - timedelta(minutes=4)),
         "lastActivityDateTime": graph_time(alert.created_at),
         "systemTags": [],
         "additionalData": None,
         "comments": alert.comments,
-        "evidence": _evidence(alert, person) if person else [],
+        "evidence": [evidence for person in named for evidence in _evidence(alert, person)],
+        **alert.fields,
     }
 
 
