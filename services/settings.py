@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from services.alerts.settings import AlertSettings
 from services.errors import SettingsError
 from services.oncall.settings import OncallSettings
 from services.policy.fields import OBJECT_ID
@@ -102,6 +103,9 @@ class Settings(BaseSettings):
 
     #: Who is on call, and where the bot learns it; no sources means that nobody is asked who it is.
     oncall: Annotated[OncallSettings, NoDecode, BeforeValidator(_as_section)] = OncallSettings()
+
+    #: What is watched, and how it is told.
+    alerts: Annotated[AlertSettings, NoDecode, BeforeValidator(_as_section)] = AlertSettings()
 
     #: Where browsers reach the bot, such as https://unblock.contoso.com; for signing in again (`step_up`).
     public_url: str = ""

@@ -11,7 +11,7 @@ from enum import IntEnum, StrEnum
 
 from pydantic import Field
 
-from services.cases import Actor, Finding, Text, Value
+from services.cases import Actor, Case, CaseState, Finding, Text, Value
 
 
 class AlertKind(StrEnum):
@@ -78,6 +78,8 @@ class Report(Value):
     severity: Severity = Severity.MEDIUM
     #: Where Microsoft's portal shows it.
     web_url: str = ""
+    #: When the source changed what it says; of two with the same `external_id` the later one counts.
+    told_at: datetime | None = None
     #: The source says that it is over (a resolved Defender alert).
     is_over: bool = False
     #: What is to be said about it beside all this (HEALTH, EARLY_WARNING): a sentence by key.
@@ -97,6 +99,8 @@ class Alert(Value):
     kind: AlertKind
     about: str
     oid: str = ""
+    #: Other addresses of the account, as the directory has them.
+    also: tuple[str, ...] = ()
     name: str = ""
     #: When it began as the best source tells; the moment of noticing while none does.
     since: datetime
@@ -104,7 +108,7 @@ class Alert(Value):
     noticed_at: datetime
     state: AlertState = AlertState.OPEN
     severity: Severity
-    #: One of each source, the newest that it said.
+    #: The newest that each source said, of each alert of its own; the one that tells most comes first.
     reports: tuple[Report, ...] = ()
     ended_at: datetime | None = None
     #: How it ended, and by whom as far as known: a sentence by key.
@@ -131,7 +135,7 @@ class Alert(Value):
     @property
     def names(self) -> frozenset[str]:
         """Everything that it is known by: addresses and object id, in lower case."""
-        own = {name.lower() for name in (self.about, self.oid) if name}
+        own = {name.lower() for name in (self.about, self.oid, *self.also) if name}
         return frozenset(own.union(*(report.names for report in self.reports)))
 
     @property
@@ -157,6 +161,8 @@ class AlertCopy(Value):
     shown_hash: str = ""
     #: The alert's version that it shows; for a digest the sum of the versions of its alerts.
     shown_version: int = 0
+    #: Who was called when it was posted: the same people stay on it.
+    called: tuple[Actor, ...] = ()
     posted_at: datetime
 
 
@@ -176,3 +182,30 @@ class SourceState(Value):
     why: Text | None = None
     #: Where a source that reads on from a moment goes on.
     read_until: datetime | None = None
+
+
+#: Kinds about which a case can be opened; the other ones only Microsoft or the owner of the bot can do anything about.
+STARTABLE = frozenset(
+    {AlertKind.SENDER_RESTRICTED, AlertKind.SENDER_SUSPECTED, AlertKind.CONNECTOR_BLOCKED, AlertKind.EARLY_WARNING}
+)
+#: Endings of a case after which everything is as it was, so that somebody has to begin again.
+WITHOUT_RESULT = frozenset(
+    {
+        CaseState.DENIED,
+        CaseState.EXPIRED,
+        CaseState.CANCELLED,
+        CaseState.NOT_UNBLOCKED,
+        CaseState.NOT_CONTAINED,
+        CaseState.NOTHING_TO_DO,
+    }
+)
+
+
+def is_in_hand(alert: Alert, case: Case | None) -> bool:
+    """Whether a case deals with it. One that ended without a result does not; None stands for one that was not read."""
+    return alert.case_id is not None and (case is None or case.state not in WITHOUT_RESULT)
+
+
+def can_be_started(alert: Alert, case: Case | None) -> bool:
+    """Whether a case can be opened about it now."""
+    return alert.is_open and alert.kind in STARTABLE and not is_in_hand(alert, case)
