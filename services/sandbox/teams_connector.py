@@ -118,6 +118,8 @@ class Connector:
         if fault and not fault.lost_answer:
             raise fault.refusal()
         self._limits.check(name, conversation_id)
+        if base_conversation_id(conversation_id) in self._directory.removed_from:
+            raise Refusal("BotNotInConversationRoster", "The bot is not part of the conversation roster.")
         answer = await operation(request, body)
         if fault:
             raise fault.refusal()

@@ -79,6 +79,8 @@ class Directory:
     approvals_id: str = field(init=False)
     #: Entra id of the group behind the team.
     team_group_id: str = field(init=False)
+    #: Conversations that the bot was taken out of.
+    removed_from: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.team_id = self._channel_id(GENERAL)

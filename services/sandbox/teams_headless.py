@@ -59,6 +59,7 @@ class Headless:
             web.post(f"{PREFIX}/say", _answering(self._say)),
             web.post(f"{PREFIX}/click", _answering(self._click)),
             web.post(f"{PREFIX}/install", _answering(self._install)),
+            web.post(f"{PREFIX}/remove", _answering(self._remove)),
             web.post(f"{PREFIX}/faults", _answering(self._order_fault)),
             web.delete(f"{PREFIX}/faults", _answering(self._clear_faults)),
             web.post(f"{PREFIX}/limits", _answering(self._switch_limits)),
@@ -198,6 +199,21 @@ class Headless:
     async def _order_fault(self, _request: web.Request, order: dict[str, Any]) -> dict[str, Any]:
         self._faults.order(Fault.from_json(order))
         return {"ordered": True}
+
+    async def _remove(self, _request: web.Request, order: dict[str, Any]) -> dict[str, Any]:
+        """
+        Take the bot out of a `conversation`, or put it back with `back`; it is told so unless `silently` is true, as
+        when the event gets lost.
+        """
+        place, installer = self._directory.place(_needed(order, "conversation")), self._directory.people()[0]
+        back = bool(order.get("back", False))
+        change = self._directory.removed_from.discard if back else self._directory.removed_from.add
+        change(place.conversation_id)
+        if order.get("silently"):
+            return {"told": 0}
+        activities = self._composer.installation(installer, place, "add" if back else "remove")
+        replies = [await self._door.deliver(one) for one in activities]
+        return {"told": sum(reply.status < 300 for reply in replies)}
 
     async def _clear_faults(self, _request: web.Request, _order: dict[str, Any]) -> dict[str, Any]:
         self._faults.clear()

@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from services.sandbox.state import Tenant
 from services.sandbox.teams import start_teams
 from tests.databases import FreshPostgres
 from tests.integration.world import PATIENCE_S, Teams, free_port, words
@@ -80,11 +81,14 @@ class Bot:
 
 
 @asynccontextmanager
-async def tenant_and_bot(folder: Path, database_url: str, **more: str) -> AsyncIterator[tuple[Teams, Bot]]:
+async def tenant_and_bot(
+    folder: Path, database_url: str, before: Callable[[Tenant], None] = lambda tenant: None, **more: str
+) -> AsyncIterator[tuple[Teams, Bot]]:
     async with AsyncExitStack() as closing:
         port = free_port()
         sandbox = await start_teams(folder, bot_endpoint=f"http://127.0.0.1:{port}/api/messages")
         closing.push_async_callback(sandbox.close)
+        before(sandbox.sandbox.tenant)
         settings = sandbox.settings() | {"port": port, "database_url": database_url, "verify_interval_seconds": 0.2}
         settings |= more
         plain = {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}

@@ -351,6 +351,22 @@ async def test_a_fault_can_be_ordered_before_or_after_the_work(client: Client) -
     assert ["b"] == [message["text"] for message in await client.messages("approvals")]
 
 
+async def test_a_bot_that_was_removed_from_a_channel_can_post_there_no_more(client: Client, bot: RecordingBot) -> None:
+    """
+    It is told so, unless that gets lost; other places still take its messages, and put back it may post again.
+    """
+    path = f"conversations/{client.approvals}/activities"
+    told = await client.order("remove", {"conversation": "approvals"})
+    status, body, _ = await client.connector("POST", path, {"type": "message", "text": "a"})
+    await client.post(client.teams.relay.directory.general_id, {"type": "message", "text": "b"})
+    await client.order("remove", {"conversation": "approvals", "back": True, "silently": True})
+
+    assert (403, "BotNotInConversationRoster") == (status, body["error"]["code"])
+    assert (2, "remove") == (told["told"], bot.activities[0]["action"])
+    assert 2 == len(bot.activities)
+    assert (await client.post(client.approvals, {"type": "message", "text": "c"}))["id"]
+
+
 async def test_a_click_sends_the_cards_data_with_the_inputs(client: Client, bot: RecordingBot) -> None:
     """
     The invoke names verb, card data and inputs, the clicker, and the message that holds the card.

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from app import running
+from services.sandbox.state import Tenant
 from services.sandbox.teams import TeamsSandbox, start_teams
 from services.settings import Settings, load_settings
 from tests.databases import prepared_sqlite
@@ -88,6 +89,10 @@ class Teams:
         async with self._session.delete(f"{self._base}/teams/faults") as got:
             assert got.status == 200, await got.text()
 
+    async def remove(self, conversation: str, **more: Any) -> None:
+        """Take the bot out of a conversation; `back` puts it back, `silently` does not tell it."""
+        await self._post("teams/remove", {"conversation": conversation, **more})
+
     async def switch(self, **order: Any) -> None:
         """Change the tenant; the keys are those of the sandbox's control route `state`."""
         await self._post("state", order)
@@ -132,16 +137,25 @@ def settings_for(sandbox: TeamsSandbox, folder: Path, database_url: str, port: i
 
 
 @asynccontextmanager
-async def world(folder: Path, database_url: str, *, one_clock: bool = False, **more: Any) -> AsyncIterator[Teams]:
+async def world(
+    folder: Path,
+    database_url: str,
+    *,
+    one_clock: bool = False,
+    before: Callable[[Tenant], None] = lambda tenant: None,
+    **more: Any,
+) -> AsyncIterator[Teams]:
     """
     Sandbox and bot, joined, with the bot installed in the team and in the chats.
 
-    With `one_clock` the bot's cases live by the clock of the tenant, which `switch(advance_s=...)` pushes ahead.
+    With `one_clock` the bot's cases live by the clock of the tenant, which `switch(advance_s=...)` pushes ahead. What
+    is to be so in the tenant before the bot first looks at it, `before` does.
     """
     async with AsyncExitStack() as closing:
         port = free_port()
         sandbox = await start_teams(folder, bot_endpoint=f"http://127.0.0.1:{port}/api/messages")
         closing.push_async_callback(sandbox.close)
+        before(sandbox.sandbox.tenant)
         session = await closing.enter_async_context(aiohttp.ClientSession())
         clock = sandbox.sandbox.tenant.clock if one_clock else None
         database = Path(database_url.removeprefix("sqlite:///"))
