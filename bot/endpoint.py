@@ -143,18 +143,20 @@ class MessagesEndpoint:
             log.error("turn_failed", exc_info=fault)
 
 
-async def read_body(request: web.Request) -> bytes:
-    """The body of a JSON request of at most 256 KB. Raises Refused (413, 415, 408)."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
+async def read_body(
+    request: web.Request, *, most_bytes: int = MAX_BODY_BYTES, within_s: float = READ_TIMEOUT_S
+) -> bytes:
+    """The body of a JSON request of at most 256 KB, or so many bytes. Raises Refused (413, 415, 408)."""
+    if (request.content_length or 0) > most_bytes:
         raise Refused(413, "too_large")
     if request.content_type != "application/json":
         raise Refused(415, "not_json", request.content_type[:80])
     body = bytearray()
     try:
-        async with asyncio.timeout(READ_TIMEOUT_S):
+        async with asyncio.timeout(within_s):
             async for chunk in request.content.iter_any():
                 body += chunk
-                if len(body) > MAX_BODY_BYTES:
+                if len(body) > most_bytes:
                     raise Refused(413, "too_large")
     except TimeoutError as problem:
         raise Refused(408, "too_slow") from problem
