@@ -13,7 +13,6 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-import jwt
 from cryptography import x509
 
 from services.access import everybody_in
@@ -25,7 +24,7 @@ from services.clients.graph_calls import Place, as_object, build
 from services.clients.graph_models import DirectoryUser
 from services.clients.http import Request, Response, Send, TokenSource
 from services.clients.reading import part, parts
-from services.clients.tokens import read_certificate
+from services.clients.tokens import read_certificate, roles_of
 from services.errors import (
     BrokenAnswer,
     LicenceMissing,
@@ -456,21 +455,6 @@ _ENTRA = {
     "AADSTS700027": "Upload the certificate of app_certificate_path to the app registration.",
     "authority": "Look at tenant_id and login_url.",
 }
-
-
-def roles_of(token: str) -> frozenset[str] | None:
-    """
-    The application permissions in a token of our own (claim `roles`); None when it is no token that can be read.
-
-    The signature is not checked: Entra has just given it to us, and nothing is decided by it.
-    Source: "Access token claims reference" of the Microsoft identity platform, 2025.
-    """
-    try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
-        return None
-    roles = claims.get("roles", [])
-    return frozenset(map(str, roles)) if isinstance(roles, list) else None
 
 
 def _permission_check(permission: Permission, granted: frozenset[str] | None) -> Check:

@@ -30,6 +30,7 @@ from services.clients.graph_activity import (
     build_message_traces,
     build_risk_detections,
     build_risky_user,
+    build_risky_users,
     build_sign_ins,
     build_sign_ins_from,
     parse_alert,
@@ -37,6 +38,7 @@ from services.clients.graph_activity import (
     parse_audit_record,
     parse_audit_search,
     parse_message_trace,
+    parse_one_risky_user,
     parse_risk_detection,
     parse_risky_user,
     parse_sign_in,
@@ -44,6 +46,7 @@ from services.clients.graph_activity import (
 )
 from services.clients.graph_apps import (
     build_app_assignments,
+    build_app_secrets,
     build_oauth_grants,
     build_oauth_grants_for_everyone,
     build_remove_app_assignment,
@@ -52,6 +55,7 @@ from services.clients.graph_apps import (
     build_revoke_grant,
     build_service_principal,
     parse_app_assignment,
+    parse_app_secrets,
     parse_oauth_grant,
     parse_service_principal,
 )
@@ -84,6 +88,7 @@ from services.clients.graph_methods import (
 from services.clients.graph_models import (
     AccessPass,
     AppAssignment,
+    AppSecret,
     AuditEvent,
     AuditRecord,
     AuditSearch,
@@ -240,6 +245,10 @@ class GraphClient:
         except NotFound:
             return None
 
+    async def risky_users(self) -> tuple[RiskyUser, ...]:
+        """Everybody who is at risk now. Raises: LicenceMissing (P2)."""
+        return await self._list(build_risky_users(self._place), parse_one_risky_user)
+
     async def risk_detections(self, oid: str) -> tuple[RiskDetection, ...]:
         """Everything noticed about the user that is still kept. Raises: LicenceMissing (P1 or P2)."""
         return await self._list(build_risk_detections(self._place, oid), parse_risk_detection)
@@ -378,6 +387,10 @@ class GraphClient:
     async def service_principal(self, sp_oid: str) -> ServicePrincipal:
         """The app behind a grant. Raises: NotFound."""
         return parse_service_principal(await self._send(build_service_principal(self._place, sp_oid)))
+
+    async def app_secrets(self, app_id: str) -> tuple[AppSecret, ...]:
+        """The client secrets of an app registration: when they end, never what they are."""
+        return parse_app_secrets(await self._send(build_app_secrets(self._place, app_id)))
 
     async def revoke_grant(self, grant_id: str) -> None:
         """Take a grant away; one that is gone already counts as done."""

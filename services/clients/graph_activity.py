@@ -42,6 +42,22 @@ def parse_risky_user(response: Response) -> RiskyUser:
     return read(RiskyUser, data, "graph")
 
 
+def build_risky_users(place: Place) -> Request:
+    """
+    People who are at risk now; the list without a filter also has everybody whose risk is over.
+
+    Source: "List riskyUsers", 2025, which allows $filter; that riskState may be compared was seen, not documented.
+    """
+    query = {"$filter": "riskState eq 'atRisk' or riskState eq 'confirmedCompromised'", "$top": "500"}
+    path, permission = "/identityProtection/riskyUsers", "IdentityRiskyUser.Read.All"
+    return build(place, "GET", path, query=query, lane="risk", permission=permission)
+
+
+def parse_one_risky_user(data: Object) -> RiskyUser:
+    """One of the list. Source: "List riskyUsers", 2025."""
+    return read(RiskyUser, data, "graph")
+
+
 def build_confirm_compromised(place: Place, oid: str) -> Request:
     """Safe to repeat: it writes a fixed state. Source: "riskyUser: confirmCompromised", 2025."""
     path, permission = "/identityProtection/riskyUsers/confirmCompromised", "IdentityRiskyUser.ReadWrite.All"

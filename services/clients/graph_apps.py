@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from services.clients.graph_calls import Object, Place, build
-from services.clients.graph_models import AppAssignment, OAuthGrant, ServicePrincipal
+from services.clients.graph_calls import Object, Place, as_object, build
+from services.clients.graph_models import AppAssignment, AppSecret, OAuthGrant, ServicePrincipal
 from services.clients.http import Request, Response
-from services.clients.reading import read
+from services.clients.reading import parts, read
+
+
+def build_app_secrets(place: Place, app_id: str) -> Request:
+    """Source: "Get application", 2025; by the id of the app, which needs no object id."""
+    path, query = "/applications(appId='{app}')", {"$select": "passwordCredentials"}
+    return build(place, "GET", path, names={"app": app_id}, query=query, permission="Application.Read.All")
+
+
+def parse_app_secrets(response: Response) -> tuple[AppSecret, ...]:
+    """The secrets of one app, which never show the secret itself. Source: "passwordCredential resource type", 2025."""
+    found = parts(as_object(response), "passwordCredentials", "graph")
+    return tuple(read(AppSecret, secret, "graph") for secret in found)
 
 
 def build_oauth_grants(place: Place, oid: str) -> Request:

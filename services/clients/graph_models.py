@@ -496,6 +496,16 @@ class AuditEvent(Wire):
     details: dict[str, str] = Field(default_factory=dict)
 
 
+class AppSecret(Wire):
+    """A client secret of an app registration."""
+
+    key_id: MaybeText = _field("keyId")
+    name: MaybeText = _field("displayName")
+    #: The first three characters of the secret.
+    hint: MaybeText = _field("hint")
+    ends_at: MaybeMoment = _field("endDateTime")
+
+
 class AlertUser(Value):
     """Somebody whom an alert is about."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jwt
 import msal
 import requests
 from cryptography import x509
@@ -206,6 +207,21 @@ def _as_pem(key: Any) -> str:
 
 def _pem_text(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def roles_of(token: str) -> frozenset[str] | None:
+    """
+    The application permissions in a token of our own (claim `roles`); None when it is no token that can be read.
+
+    The signature is not checked: Entra has just given it to us, and nothing is decided by it.
+    Source: "Access token claims reference" of the Microsoft identity platform, 2025.
+    """
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return None
+    roles = claims.get("roles", [])
+    return frozenset(map(str, roles)) if isinstance(roles, list) else None
 
 
 def refusal(answer: dict[str, Any], secret: SecretStr | None = None) -> ServiceError:
