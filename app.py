@@ -153,7 +153,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
         validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, machine)
         endpoint = _endpoint(settings, connector, handlers, validator, service_hosts)
-        health = Health(store=store, tokens=tokens, scope=bot_scope, validator=validator)
+        health = Health(store=store, tokens=tokens, scope=bot_scope, validator=validator, clock=clock)
 
         for job in jobs.all:
             job.take_charge()

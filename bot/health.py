@@ -3,45 +3,90 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 
 from bot.identity import BotTokenValidator
+from services.alerts.health import FAILING_AFTER
+from services.alerts.model import Alert, AlertKind, SourceState
+from services.alerts.summary import BLOCKS
 from services.clients.tokens import Tokens
+from services.ports import Clock
 from services.store import Store
 
 log = structlog.get_logger()
 
 #: A probe must answer sooner than its prober gives up.
 PROBE_TIMEOUT_S = 5.0
+#: Over which time it is told how long blocks took to become alerts.
+DELAYS_OF = timedelta(hours=24)
+#: Upper bounds in seconds: the interval is a minute unless somebody chose another, and a block may be hours old when
+#: the bot is started.
+_DELAY_BUCKETS = (5, 15, 30, 60, 62, 120, 300, 900, 3600, 86_400)
+
+
+class Blind(Exception):
+    """A source of alerts cannot be read."""
 
 
 class Health:
-    """The three probes. None of them needs a token, and none of them tells more than names of parts."""
+    """The three probes. None of them needs a token, and none of them tells more than names of parts, and numbers."""
 
-    def __init__(self, *, store: Store, tokens: Tokens, scope: str, validator: BotTokenValidator) -> None:
+    def __init__(self, *, store: Store, tokens: Tokens, scope: str, validator: BotTokenValidator, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
         self._checks: dict[str, Callable[[], Awaitable[object]]] = {
             "database": store.ping,
             "token": lambda: tokens.token(scope),
             "keys": lambda: _keys(validator),
+            "sources": lambda: _sources(store),
         }
 
     async def alive(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
     async def ready(self, request: web.Request) -> web.Response:
-        """200 when database, our own token and Teams' signing keys are there; else 503 with which is not."""
+        """
+        200 when database, our own token and Teams' signing keys are there; else 503 with which is not.
+
+        A source of alerts that fails (three times running) makes it "degraded", still with 200: people can work with
+        the bot all the same, and taking it out of service would only make it blinder. Alert on the body or `/metrics`.
+        """
         results = await asyncio.gather(*(self._passes(name) for name in self._checks))
         parts = dict(zip(self._checks, results, strict=True))
-        ready = all(parts.values())
-        body = {"status": "ready" if ready else "not ready", "checks": parts}
-        return web.json_response(body, status=200 if ready else 503)
+        ready = all(passes for name, passes in parts.items() if name != "sources")
+        status = ("ready" if parts["sources"] else "degraded") if ready else "not ready"
+        return web.json_response({"status": status, "checks": parts}, status=200 if ready else 503)
 
     async def metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        """What the program counts by itself, then what the database says about alerts, which all replicas share."""
+        body = generate_latest() + generate_latest(await self._of_alerts())
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _of_alerts(self) -> CollectorRegistry:
+        """
+        Made anew each time, so that nothing of it is old. When the database cannot be read there are no numbers about
+        alerts but the one that says so: no number is not the number zero.
+        """
+        registry = CollectorRegistry()
+        readable = Gauge("unblock_store_readable", "Whether the database could be read just now.", registry=registry)
+        now, alerts = self._clock.now(), self._store.alerts
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                told = (await alerts.source_states(), await alerts.counts(), await alerts.unposted())
+                noticed = await alerts.alerts_noticed(now - DELAYS_OF, now + timedelta(seconds=1))
+        except Exception as error:  # whatever it is, the scrape is answered; the log says why
+            log.warning("alerts_uncounted", error=f"{type(error).__name__}: {error}")
+            return registry
+        readable.set(1)
+        count_sources(registry, told[0])
+        count_alerts(registry, told[1], len(told[2]))
+        count_delays(registry, noticed)
+        return registry
 
     async def _passes(self, name: str) -> bool:
         try:
@@ -51,6 +96,45 @@ class Health:
             log.warning("not_ready", part=name, error=f"{type(error).__name__}: {error}")
             return False
         return True
+
+
+def count_sources(registry: CollectorRegistry, states: Iterable[SourceState]) -> None:
+    """When each source was last read (0: never), and how many times running it has failed since."""
+    labels = ["source"]
+    read = Gauge(
+        "unblock_source_last_read_timestamp_seconds", "When the source was last read.", labels, registry=registry
+    )
+    failures = Gauge("unblock_source_failures", "How many times running it failed.", labels, registry=registry)
+    for state in states:
+        read.labels(state.source).set(state.last_read_at.timestamp() if state.last_read_at else 0)
+        failures.labels(state.source).set(state.failures)
+
+
+def count_alerts(registry: CollectorRegistry, open_ones: Mapping[AlertKind, int], unposted: int) -> None:
+    """How many alerts of each kind are open, zeros included, and how many of them wait to be posted."""
+    gauge = Gauge("unblock_alerts_open", "Alerts that are not over.", ["kind"], registry=registry)
+    for kind in AlertKind:
+        gauge.labels(kind.value).set(open_ones.get(kind, 0))
+    Gauge("unblock_alerts_unposted", "Open alerts that reached nobody yet.", registry=registry).set(unposted)
+
+
+def count_delays(registry: CollectorRegistry, noticed: Sequence[Alert]) -> None:
+    """How long it took from the start of a block to its alert, over the last day and so falling as well as rising."""
+    delays = Histogram(
+        "unblock_block_to_alert_seconds",
+        "From the start of a block to its alert, of the alerts of the last 24 hours.",
+        buckets=_DELAY_BUCKETS,
+        registry=registry,
+    )
+    for alert in noticed:
+        if alert.kind in BLOCKS and alert.is_since_known:
+            delays.observe(max((alert.noticed_at - alert.since).total_seconds(), 0.0))
+
+
+async def _sources(store: Store) -> None:
+    failing = [state.source for state in await store.alerts.source_states() if state.failures >= FAILING_AFTER]
+    if failing:
+        raise Blind(", ".join(failing))
 
 
 async def _keys(validator: BotTokenValidator) -> None:
