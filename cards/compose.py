@@ -15,6 +15,7 @@ from cards.news import follow_lines
 from cards.prevention import step_form, step_lines
 from cards.views import (
     AccessPassView,
+    AlertTableView,
     ApprovalView,
     Button,
     Call,
@@ -1127,6 +1128,9 @@ _COMMANDS = (
     "deny",
     "remind",
     "oncall",
+    "alerts",
+    "snooze",
+    "restricted",
     "approvals_here",
     "alerts_here",
 )
@@ -1150,6 +1154,8 @@ def refusal(reason: Text, current: View | None) -> View:
     silent = replace(current, refused=reason, form=None, refresh=None)
     if isinstance(silent, ChecklistView):
         return replace(silent, steps=tuple(replace(step, form=None) for step in silent.steps))
+    if isinstance(silent, AlertTableView):
+        return replace(silent, rows=tuple(replace(row, button=None) for row in silent.rows))
     return silent
 
 

@@ -34,10 +34,22 @@ Element = dict[str, Any]
 def problems(card: Element) -> list[str]:
     """What is wrong with the card, one sentence each; empty when nothing is."""
     found = [*_card_problems(card), *_repeated_ids(card)]
-    for element in _elements(card):
+    called = [entity["text"] for entity in card.get("msteams", {}).get("entities", ())]
+    for element in _elements(_without(called, card)):
         for check in _CHECKS:
             found.extend(check(element))
     return found
+
+
+def _without(called: list[str], node: Any) -> Any:
+    """The card without the mentions that it declares: what looks like one and is none stays."""
+    if isinstance(node, list):
+        return [_without(called, item) for item in node]
+    if isinstance(node, dict):
+        return {name: _without(called, value) for name, value in node.items()} if called else node
+    for text in called if isinstance(node, str) else ():
+        node = node.replace(text, "@")
+    return node
 
 
 def _card_problems(card: Element) -> Iterator[str]:

@@ -152,7 +152,7 @@ def _mail_blocks(sent: Sequence[HourCount], block_at: datetime | None) -> str:
     """A row of blocks, each the busiest of some hours; a bar stands before the hour in which the block began."""
     each = -(-len(sent) // MOST_BLOCKS)
     groups = [sent[n : n + each] for n in range(0, len(sent), each)]
-    row = list(_blocks([max(hour.recipients for hour in group) for group in groups]))
+    row = list(block_row([max(hour.recipients for hour in group) for group in groups]))
     place = next((n for n, group in enumerate(groups) if block_at and group[-1].at >= block_at), None)
     return "".join([*row[:place], "│", *row[place:]] if place is not None else row)
 
@@ -213,7 +213,7 @@ def _sign_in_chart(marks: Sequence[SignInMark]) -> BarChart:
         x_title=say("pictures.sign_ins.days", first=days[0].isoformat(), last=days[-1].isoformat()),
         y_title=say("pictures.sign_ins.number"),
         series=tuple(everything),
-        rows=tuple(_blocks([y for _, y in series.points], highest) for series in everything),
+        rows=tuple(block_row([y for _, y in series.points], highest) for series in everything),
     )
 
 
@@ -305,7 +305,7 @@ def _day(mark: ScoreMark) -> str:
 # --- block characters ------------------------------------------------------------------------------------------------
 
 
-def _blocks(values: Sequence[int], highest: int | None = None) -> str:
+def block_row(values: Sequence[int], highest: int | None = None) -> str:
     """One character for each value, from the lowest block to the full one; whatever is not zero is above the lowest."""
     top = max(values, default=0) if highest is None else highest
     return "".join(_block(value, top) for value in values)

@@ -17,8 +17,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from cards.fit import LIMITS, Limits, fitted
-from cards.language import Words
-from cards.views import View
+from cards.language import Words, card_text
+from cards.views import Mention, View
 
 TEMPLATES = Path(__file__).parent / "templates"
 #: The largest card that is sent, in bytes as JSON with everything beyond ASCII escaped, which is its largest form.
@@ -46,6 +46,11 @@ def render(view: View, language: str, *, strict: bool = False) -> Rendered:
     return rendered
 
 
+def mention(person: Mention) -> str:
+    """The text that Teams makes a mention of. What the person is called cannot end it before its end."""
+    return f"<at>{card_text(person.name)}</at>"
+
+
 def size_bytes(card: dict[str, Any]) -> int:
     """How large the card is on the wire."""
     return len(json.dumps(card))
@@ -58,6 +63,8 @@ def _render(view: View, limits: Limits, language: str, strict: bool) -> Rendered
         "t": words.t,
         "plain": words.plain,
         "country": words.country,
+        "mention": mention,
+        "called": lambda people: ", ".join(map(mention, people)),
         "language": words.language,
     }
     card = _card_templates().get_template(f"{view.template}/card.json.j2").render(values)

@@ -450,7 +450,7 @@ def _time(name: str, milestone: Mapping[str, Any], case: Case) -> Text:
         return say("report.time.line", what=label, took=say(_missing(name, case)))
     if seconds is None or seconds < 0:
         return say("report.time.line", what=label, took=say("report.time.at", at=_moment(at)))
-    return say("report.time.line", what=label, took=say("report.time.took", took=_duration(seconds), at=_moment(at)))
+    return say("report.time.line", what=label, took=say("report.time.took", took=duration(seconds), at=_moment(at)))
 
 
 def _missing(name: str, case: Case) -> str:
@@ -462,7 +462,7 @@ def _missing(name: str, case: Case) -> str:
     return "report.time.not_known" if not_known else "report.time.not_so_far"
 
 
-def _duration(seconds: int) -> Text:
+def duration(seconds: int) -> Text:
     """The two largest units."""
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
     if days:

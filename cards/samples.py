@@ -9,9 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cards import compose, faces, news, prevention
+from cards.alert_digest import alert_list, all_started, digest, restricted, sure_to_start
+from cards.alerts import alert_card
 from cards.diagnosis import diagnosis
 from cards.pictures import pictures
 from cards.views import Tone, View
+from cards.weekly import weekly
+from services.alerts.desk import ListedBlock, OpenAlerts, RestrictedNow
+from services.alerts.model import Alert, AlertKind, AlertState, Report, Severity, SourceName, SourceState
+from services.alerts.summary import STRETCHES, DayCount, OwnerCount, Stretch, WeeklySummary
 from services.approvals import Viewer
 from services.cases import (
     Action,
@@ -492,6 +498,7 @@ def samples() -> dict[str, View]:
         **_diagnosis_cards(),
         **_prevention_cards(),
         **_picture_cards(),
+        **_alert_cards(),
     }
 
 
@@ -930,3 +937,189 @@ def _mark(at: datetime, country: str, succeeded: bool) -> SignInMark:
 
 def _picture_cards() -> dict[str, View]:
     return {f"pictures_{name}": pictures(case) for name, case in drawn_cases().items()}
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+def sample_alerts() -> dict[str, Alert]:
+    """One alert of each kind, and one about Jane in every state."""
+    impression = (
+        _finding("risk_state", SignalState.UNKNOWN, say("unreadable.licence_named", licence="Entra ID P2")),
+        _finding("inbox_rules", SignalState.FOUND, say("finding.inbox_rules.suspicious", n=2), weight=60),
+        _finding("forwarding", SignalState.CLEAR, say("finding.forwarding.none")),
+        _finding("password_age", SignalState.CLEAR, say("finding.password_age.days", n=412)),
+    )
+    jane, later = _alert_about_jane(), NOW + timedelta(minutes=20)
+    read = jane.model_copy(update={"impression": impression})
+    case = {"case_id": "K4P7Z9"}
+    return {
+        "new": jane,
+        "restricted": read,
+        "until_tomorrow": _alert(AlertKind.SENDER_RESTRICTED, temporary=True, since=None),
+        "suspected": _alert(
+            AlertKind.SENDER_SUSPECTED, source=SourceName.DEFENDER, title="Suspicious email sending patterns detected"
+        ),
+        "connector": _alert(AlertKind.CONNECTOR_BLOCKED, about="3f1c9a52-0b7e-4d7a-9c1e-5a2d8e6b4f10", name="Scanner"),
+        "tenant": _alert(
+            AlertKind.TENANT_RESTRICTED,
+            about="tenant",
+            name="",
+            source=SourceName.DEFENDER,
+            title="Tenant restricted from sending email",
+        ),
+        "early_warning": _alert(
+            AlertKind.EARLY_WARNING,
+            source=SourceName.EARLY_WARNING,
+            severity=Severity.MEDIUM,
+            what=say("follow.burst", n=412, at=NOW - timedelta(minutes=50)),
+        ),
+        "health": _alert(
+            AlertKind.HEALTH,
+            about="source:restricted_list",
+            name="",
+            source=SourceName.HEALTH,
+            what=say(
+                "alert_list.unread_since",
+                source=say("health.source.restricted_list"),
+                why=say("unreadable.permission"),
+                at=NOW - timedelta(minutes=4),
+            ),
+        ),
+        "in_case": read.model_copy(update=case),
+        "case_denied": read.model_copy(update=case),
+        "snoozed": read.model_copy(update={"snoozed_until": NOW + timedelta(hours=4), "snoozed_by": _MEGAN}),
+        "set_aside": read.model_copy(update={"set_aside_by": _MEGAN, "set_aside_at": NOW}),
+        "over": read.model_copy(
+            update={"state": AlertState.ENDED, "ended_at": later, "ended": say("outcome.unblocked"), **case}
+        ),
+    }
+
+
+def _alert_about_jane(number: int = 0) -> Alert:
+    alert = _alert(AlertKind.SENDER_RESTRICTED, reason={"ExternalRecipientCountToday": "2871"})
+    return alert.model_copy(update={"alert_id": f"A{number:05}"})
+
+
+def _alert(kind: AlertKind, about: str = JANE.upn, name: str = JANE.display_name, **report: object) -> Alert:
+    since = NOW - timedelta(minutes=77)
+    values = {"source": SourceName.RESTRICTED_LIST, "since": since, "severity": Severity.HIGH, **report}
+    told = Report(kind=kind, about=about, name=name, **values)
+    return Alert(
+        alert_id="A00001",
+        tenant_id=_TENANT,
+        kind=kind,
+        about=about,
+        name=name,
+        since=told.since or NOW,
+        is_since_known=told.since is not None,
+        noticed_at=NOW,
+        severity=told.severity,
+        reports=(told,),
+    )
+
+
+def campaign(size: int) -> tuple[Alert, ...]:
+    """Many accounts that were blocked one after the other; some of them are dealt with already."""
+    some = [sample_alerts()[name] for name in ("new", "in_case", "over", "snoozed")]
+    return tuple(
+        some[0 if number % 5 else number % 4].model_copy(
+            update={
+                "alert_id": f"A{number:05}",
+                "about": f"person{number}@contoso.com",
+                "name": f"Person {number}",
+                "since": NOW - timedelta(seconds=number),
+                "digest_id": "D1",
+            }
+        )
+        for number in range(size)
+    )
+
+
+def _alert_cards() -> dict[str, View]:
+    alerts, cases = sample_alerts(), sample_cases()
+    dealing = {"in_case": cases["awaiting_approval"], "case_denied": cases["denied"]}
+    hostile = alerts["restricted"].model_copy(update={"name": _HOSTILE * 3, "about": _HOSTILE})
+    people = (_MEGAN, _ALEX.model_copy(update={"name": "<at>Eve</at> [x](https://evil.example)"}))
+    return {
+        **{f"alert_{name}": alert_card(each, NOW, dealing.get(name), (_MEGAN,)) for name, each in alerts.items()},
+        "alert_hostile": alert_card(hostile, NOW, None, people),
+        "alert_refused": compose.refusal(say("refusal.not_requester"), alert_card(alerts["restricted"], NOW)),
+        **_digest_cards(),
+        **_list_cards(alerts),
+        **_weekly_cards(),
+    }
+
+
+def _digest_cards() -> dict[str, View]:
+    case = {"K4P7Z9": sample_cases()["awaiting_approval"]}
+    over = tuple(alert.model_copy(update={"state": AlertState.ENDED, "ended_at": NOW}) for alert in campaign(6))
+    hostile = tuple(alert.model_copy(update={"name": _HOSTILE * 3, "about": _HOSTILE * 3}) for alert in campaign(12))
+    return {
+        "alert_digest": digest(campaign(6), case, NOW, digest_id="D1", mentions=(_MEGAN,)),
+        "alert_digest_many": digest(campaign(2000), case, NOW, digest_id="D1", mentions=(_MEGAN,)),
+        "alert_digest_second_page": digest(campaign(37), case, NOW, digest_id="D1", page=1),
+        "alert_digest_last_page": digest(campaign(37), case, NOW, digest_id="D1", page=3),
+        "alert_digest_over": digest(over, {}, NOW, digest_id="D1"),
+        "alert_digest_hostile": digest(hostile, case, NOW, digest_id="D1"),
+        "alert_digest_refused": compose.refusal(
+            say("refusal.not_requester"), digest(campaign(6), case, NOW, digest_id="D1")
+        ),
+        "alert_digest_sure": sure_to_start(37, "D1"),
+        "alert_digest_started": all_started(37, "D1"),
+    }
+
+
+def _list_cards(alerts: Mapping[str, Alert]) -> dict[str, View]:
+    one_of_each = [alerts[name] for name in ("restricted", "connector", "tenant", "health", "set_aside")]
+    well = SourceState(source=SourceName.RESTRICTED_LIST, due_at=NOW, last_read_at=NOW)
+    connectors = well.model_copy(update={"source": SourceName.BLOCKED_CONNECTORS})
+    failing = well.model_copy(update={"failures": 3, "why": say("unreadable.permission")})
+    listed = [ListedBlock(each.about, each.name, since=each.since, alert=each) for each in campaign(12)]
+    unknown = ListedBlock("printer@contoso.com", since=None, temporary=True)
+    connector = ListedBlock(alerts["connector"].about, "Scanner", is_connector=True, since=NOW)
+    no_list = say("restricted.unread", why=say("unreadable.permission"))
+    return {
+        "alert_list": alert_list(OpenAlerts(tuple(one_of_each), {}, (well, connectors)), NOW),
+        "alert_list_none": alert_list(OpenAlerts((), {}, (well, connectors)), NOW),
+        "alert_list_blind": alert_list(OpenAlerts((), {}, (failing,)), NOW),
+        "restricted": restricted(RestrictedNow(NOW, (unknown, connector, *listed)), 0),
+        "restricted_none": restricted(RestrictedNow(NOW)),
+        "restricted_unread": restricted(RestrictedNow(NOW, unread=(no_list,))),
+    }
+
+
+def sample_week() -> WeeklySummary:
+    """A week with a campaign on its third day."""
+    first = NOW.date() - timedelta(days=7)
+    counts = (0, 2, 37, 4, 0, 1, 3, 0)
+    return WeeklySummary(
+        summary_id="weekly-2026-11-24",
+        since=NOW - timedelta(days=7),
+        until=NOW,
+        time_zone="Europe/Stockholm",
+        days=tuple(DayCount(day=first + timedelta(days=n), blocks=count) for n, count in enumerate(counts)),
+        cases=44,
+        verdicts={VerdictLabel.COMPROMISED: 39, VerdictLabel.SUSPECTED: 3, VerdictLabel.NO_EVIDENCE: 1},
+        undecided=1,
+        times=tuple(
+            Stretch(start=start, end=end, n=n, median_s=seconds)
+            for (start, end), (n, seconds) in zip(
+                STRETCHES, ((47, 48.0), (43, 372.0), (41, 95.0), (41, 1265.0), (30, 2460.0)), strict=True
+            )
+        ),
+        owners=(OwnerCount(owner=_MEGAN, open_items=5, overdue=1), OwnerCount(owner=None, open_items=3)),
+        alerts_open=2,
+    )
+
+
+def _weekly_cards() -> dict[str, View]:
+    week = sample_week()
+    quiet = {"days": tuple(DayCount(day=day.day, blocks=0) for day in week.days), "cases": 0, "undecided": 0}
+    nothing = {**quiet, "verdicts": {}, "times": (), "owners": (), "alerts_open": 0}
+    unread = say("weekly.unread_source", source=say("health.source.restricted_list"), since=NOW - timedelta(days=1))
+    return {
+        "weekly": weekly(week),
+        "weekly_quiet": weekly(week.model_copy(update=nothing)),
+        "weekly_unread": weekly(week.model_copy(update={**nothing, "unread": (unread,)})),
+    }

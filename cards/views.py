@@ -87,6 +87,8 @@ class Choices:
     selected: tuple[str, ...] = ()
     #: Whether something has to be chosen.
     required: bool = True
+    #: Folded into one line until somebody opens it.
+    compact: bool = False
 
     @property
     def value(self) -> str:
@@ -163,6 +165,15 @@ class Step:
     form: Form | None = None
 
 
+@dataclass(frozen=True)
+class Mention:
+    """Somebody whom Teams is to tell that a card is for them."""
+
+    #: Entra object id.
+    user_oid: str
+    name: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class View:
     """What every card has: a headline with a tone, perhaps a refusal above and buttons below."""
@@ -178,6 +189,8 @@ class View:
     refresh: Button | None = None
     #: Teams' ids (`29:...`) of those for whom it does that by itself, so that each sees their own card: 60 at most.
     refresh_for: tuple[str, ...] = ()
+    #: Whom the card calls. A template that has them shows each of them once; see `calls` in `_base/parts.json.j2`.
+    mentions: tuple[Mention, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -441,6 +454,59 @@ class PicturesView(View):
     """Mail, sign-ins and Secure Score of a case, drawn."""
 
     template: ClassVar[str] = "pictures"
+
+    about: Text
+    parts: tuple[PicturePart, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertView(View):
+    """One thing that people should know before anybody asks."""
+
+    template: ClassVar[str] = "alert"
+
+    #: What it means and what became of it; the most important line first.
+    needed: tuple[Text, ...]
+    #: Who is called, in front of the names; None when nobody is.
+    calls: Text | None = None
+    #: Who, since when and why: small lines.
+    facts: tuple[Text, ...] = ()
+    impression_title: Text | None = None
+    #: What the quickest checks show; a line that they are being read before that.
+    impression: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row: whom it is about, what there is to say, and what can be done about it or was done."""
+
+    #: The first line stands out.
+    who: tuple[Text, ...]
+    said: tuple[Text, ...]
+    mark: Mark
+    button: Button | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertTableView(View):
+    """Many alerts, or the restricted list: one page of a table."""
+
+    template: ClassVar[str] = "alert_table"
+
+    needed: tuple[Text, ...]
+    calls: Text | None = None
+    #: Titles of the three columns.
+    columns: tuple[Text, Text, Text]
+    rows: tuple[TableRow, ...] = ()
+    #: Which rows these are, and of how many.
+    place: Text | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeeklyView(View):
+    """What a week has brought: numbers in words, and the blocks of each day drawn."""
+
+    template: ClassVar[str] = "weekly"
 
     about: Text
     parts: tuple[PicturePart, ...]

@@ -8,6 +8,10 @@ BotError
     + PromptOutdated      the card that was pressed no longer says what is true
     + CaseNotFound        no case, or none that is open, for what was named
     + AlertNotFound       no alert for what was named
+    + AlertOver           what the alert is about is over, or is nothing that could be started
+    + NoOpenAlert         there is no open alert about what was named
+    + SeveralAlerts       what was named fits alerts about several things
+    + BadDuration         a time that is none, or is too long
     + WrongState          the case is not where this order makes sense
     + BadInput            a command or a card field that cannot be understood
       + CheckedByBot      a prevention item that was ticked although the bot reads it
@@ -102,6 +106,30 @@ class AlertNotFound(UserError):
     """There is no alert for what was named."""
 
     key = "error.alert_not_found"
+
+
+class AlertOver(UserError):
+    """What the alert is about is over, or there is nothing that could be started about it."""
+
+    key = "error.alert_over"
+
+
+class NoOpenAlert(UserError):
+    """There is no open alert about what was named (`query`)."""
+
+    key = "error.no_open_alert"
+
+
+class SeveralAlerts(UserError):
+    """What was named (`query`) fits alerts about several things (`names`)."""
+
+    key = "error.several_alerts"
+
+
+class BadDuration(UserError):
+    """A time to put an alert off for that is none, or is longer than `hours`."""
+
+    key = "error.bad_duration"
 
 
 class WrongState(UserError):

@@ -203,6 +203,18 @@ class Store:
             loaded = [await self._load(connection, case_id) for case_id in ids]
         return [case for case in loaded if case.joined_to is None]
 
+    @whole
+    async def cases_in(self, case_ids: Collection[str], states: Collection[CaseState]) -> list[str]:
+        """Those of these cases that are in one of the states and were not joined with another one, by id."""
+        table, found = tables.cases, []
+        names = [state.value for state in states]
+        joined = table.c.document["joined_to"].as_string().is_not(None)
+        async with self._database.reading() as connection:
+            for some in _thousands(sorted(case_ids)):
+                query = sa.select(table.c.case_id).where(table.c.case_id.in_(some), table.c.state.in_(names), ~joined)
+                found += (await connection.execute(query)).scalars()
+        return found
+
     async def _first_case(self, query: sa.Select[Any]) -> Case | None:
         async with self._database.reading(at_one_moment=True) as connection:
             case_id = (await connection.execute(query)).scalar()
@@ -411,6 +423,11 @@ class Store:
             return (
                 await connection.execute(sa.select(tables.choices.c.value).where(tables.choices.c.name == name))
             ).scalar()
+
+
+def _thousands(values: Sequence[str]) -> list[Sequence[str]]:
+    """The values in lists that fit into one statement."""
+    return [values[start : start + 1000] for start in range(0, len(values), 1000)]
 
 
 def _case_row(case: Case) -> dict[str, Any]:

@@ -1,0 +1,236 @@
+"""
+The card of one alert: who, since when, why, what the quickest checks show, and what to do about it. Pure functions.
+
+A posted card follows its alert and the case that deals with it; once the alert is over there is nothing to press.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from cards import faces
+from cards.views import AlertView, Button, Choice, Choices, Form, Line, Mention, Tone
+from services.alerts.model import (
+    WITHOUT_RESULT,
+    Alert,
+    AlertKind,
+    Report,
+    Severity,
+    SourceName,
+    can_be_started,
+    is_in_hand,
+)
+from services.cases import Actor, Case, Finding, SignalState, Text, say
+from services.diagnosis.causes import reason_lines
+
+#: Where Microsoft lists who may not send, and everything that Defender has noticed.
+RESTRICTED_ENTITIES = "https://security.microsoft.com/restrictedentities"
+DEFENDER_ALERTS = "https://security.microsoft.com/alerts"
+#: Addresses of Microsoft's portals end in one of these; nothing else is put behind a button.
+_PORTALS = (".microsoft.com", ".microsoft.us", ".azure.com", ".azure.us")
+#: For how many hours an alert can be put off by a press.
+SNOOZE_HOURS = (1, 4, 24)
+#: How many parts of Microsoft's reason are shown: the rest stands in the case.
+MAX_REASONS = 3
+#: Nobody needs more people than this called to one alert.
+MAX_MENTIONS = 5
+
+
+#: Where the portal shows an alert of a kind when its sources do not say; nothing for what only the bot knows.
+_PORTAL_OF: Mapping[AlertKind, str] = {
+    AlertKind.SENDER_RESTRICTED: RESTRICTED_ENTITIES,
+    AlertKind.SENDER_SUSPECTED: DEFENDER_ALERTS,
+    AlertKind.CONNECTOR_BLOCKED: RESTRICTED_ENTITIES,
+    AlertKind.TENANT_RESTRICTED: DEFENDER_ALERTS,
+}
+
+_TONES: Mapping[Severity, Tone] = {
+    Severity.LOW: Tone.ACCENT,
+    Severity.MEDIUM: Tone.WARNING,
+    Severity.HIGH: Tone.ATTENTION,
+}
+
+
+def alert_card(alert: Alert, now: datetime, case: Case | None = None, mentions: Sequence[Actor] = ()) -> AlertView:
+    """
+    The alert as it is at `now`. `case` is the one that deals with it, if there is one and it was read; `mentions` are
+    called while nobody has done anything about it.
+    """
+    called = mentions_of(mentions) if needs_somebody(alert, case, now) else ()
+    return AlertView(
+        headline=headline(alert),
+        tone=_tone(alert, case, now),
+        needed=(*state_lines(alert, case, now), *_meaning(alert)),
+        calls=say("alert.calls") if called else None,
+        mentions=called,
+        facts=_facts(alert),
+        impression_title=say("alert.impression"),
+        impression=_impression(alert),
+        form=_form(alert, case),
+    )
+
+
+# --- what the digest and the lists say as well -----------------------------------------------------------------------
+
+
+def who(alert: Alert) -> str:
+    """What people call it; the address or id where nobody knows a name."""
+    return alert.name or alert.report.name or alert.about
+
+
+def headline(alert: Alert) -> Text:
+    over = "" if alert.is_open else ".over"
+    return say(f"alert.headline.{alert.kind.value}{over}", who=who(alert))
+
+
+def since(alert: Alert) -> Text:
+    if alert.is_since_known:
+        return say("alert.since", at=alert.since)
+    return say("alert.since_unknown", at=alert.noticed_at)
+
+
+def reasons(alert: Alert) -> tuple[Text, ...]:
+    """Why, by the report that tells most; nothing for what needs no reason."""
+    report = alert.report
+    if alert.kind in (AlertKind.EARLY_WARNING, AlertKind.HEALTH):
+        return (report.what,) if report.what else ()
+    told = reason_lines(report.reason)[:MAX_REASONS] if report.reason else ()
+    titles = dict.fromkeys(each.title for each in alert.reports if _is_microsofts_alert(each) and each.title)
+    return (*told, *(say("alert.microsoft_says", title=title) for title in titles)) or reason_lines({})
+
+
+def _is_microsofts_alert(report: Report) -> bool:
+    return report.source in (SourceName.DEFENDER, SourceName.WEBHOOK)
+
+
+def is_snoozed(alert: Alert, now: datetime) -> bool:
+    return alert.snoozed_until is not None and alert.snoozed_until > now
+
+
+def needs_somebody(alert: Alert, case: Case | None, now: datetime) -> bool:
+    """Whether nobody has done anything about it yet."""
+    return alert.is_open and not is_in_hand(alert, case) and not is_snoozed(alert, now) and alert.set_aside_by is None
+
+
+def state_lines(alert: Alert, case: Case | None, now: datetime) -> tuple[Text, ...]:
+    """What became of it; nothing while it waits for somebody."""
+    if not alert.is_open:
+        over = say("alert.over", at=alert.ended_at) if alert.ended_at else None
+        return tuple(line for line in (alert.ended, over) if line)
+    if alert.case_id is not None:
+        return (_case_line(alert.case_id, case),)
+    if is_snoozed(alert, now):
+        return (say("alert.snoozed", until=alert.snoozed_until, by=_name(alert.snoozed_by)),)
+    if alert.set_aside_by is not None:
+        return (say("alert.set_aside", by=alert.set_aside_by.name, at=alert.set_aside_at),)
+    return ()
+
+
+def _case_line(case_id: str, case: Case | None) -> Text:
+    if case is None:
+        return say("alert.in_hand", case=case_id)
+    state = say(f"case_state.{case.state.value}.short")
+    return say("alert.without_result" if case.state in WITHOUT_RESULT else "alert.in_case", case=case_id, state=state)
+
+
+def _name(actor: Actor | None) -> str | Text:
+    return actor.name if actor else say("word.somebody")
+
+
+# --- parts of the card -----------------------------------------------------------------------------------------------
+
+
+def _tone(alert: Alert, case: Case | None, now: datetime) -> Tone:
+    if not alert.is_open:
+        return Tone.GOOD
+    return _TONES[alert.severity] if needs_somebody(alert, case, now) else Tone.NEUTRAL
+
+
+def _meaning(alert: Alert) -> tuple[Text, ...]:
+    """What it means for whoever reads it at night; what is over needs no explanation."""
+    if not alert.is_open:
+        return ()
+    if alert.kind is AlertKind.HEALTH:
+        return reasons(alert)
+    if alert.kind is AlertKind.SENDER_RESTRICTED and alert.report.temporary:
+        return (say("alert.means.until_tomorrow"),)
+    return (say(f"alert.means.{alert.kind.value}"),)
+
+
+def _facts(alert: Alert) -> tuple[Text, ...]:
+    if alert.kind is AlertKind.HEALTH:
+        return (since(alert),)
+    noticed_by = say("alert.noticed_by", sources=_sources(alert))
+    about = () if alert.kind is AlertKind.TENANT_RESTRICTED or who(alert) == alert.about else (alert.about,)
+    return (*(say("fact.account", upn=each) for each in about), since(alert), *reasons(alert), noticed_by)
+
+
+def _sources(alert: Alert) -> list[Text]:
+    sources = sorted({report.source for report in alert.reports}, key=list(SourceName).index)
+    return [say(f"health.source.{source.value}") for source in sources]
+
+
+def _impression(alert: Alert) -> tuple[Line, ...]:
+    """What the quickest checks show; only accounts have any."""
+    if alert.kind in (AlertKind.CONNECTOR_BLOCKED, AlertKind.TENANT_RESTRICTED, AlertKind.HEALTH):
+        return ()
+    if alert.impression is None:
+        if not alert.is_open:
+            return ()
+        return (Line(faces.signal_mark(SignalState.PENDING), say("alert.impression.pending")),)
+    return tuple(_finding_line(finding) for finding in alert.impression)
+
+
+def _finding_line(finding: Finding) -> Line:
+    return Line(faces.signal_mark(finding.state), say(f"signal.{finding.signal_id}.label"), finding.summary)
+
+
+def _form(alert: Alert, case: Case | None) -> Form | None:
+    """Nothing to press once it is over; once a case deals with it, nothing but ways to look at it."""
+    if not alert.is_open:
+        return None
+    about, waits = {"alert": alert.alert_id}, not is_in_hand(alert, case)
+    portal = _portal(alert)
+    offered = (
+        Button("alert_start", say("button.alert_start"), about, "positive") if can_be_started(alert, case) else None,
+        Button("alert_snooze", say("button.alert_snooze"), about, sends_inputs=True) if waits else None,
+        Button("alert_not_now", say("button.alert_not_now"), about) if waits and alert.set_aside_by is None else None,
+        Button("alert_case", say("button.alert_case"), about) if alert.case_id is not None else None,
+        Button("portal", say("button.portal"), opens=portal) if portal else None,
+    )
+    buttons = tuple(button for button in offered if button)
+    return Form(choices=_hours() if waits else None, buttons=buttons) if buttons else None
+
+
+def _hours() -> Choices:
+    return Choices(
+        input_id="hours",
+        label=say("alert.snooze_for"),
+        choices=tuple(Choice(str(hours), say("alert.hours", n=hours)) for hours in SNOOZE_HOURS),
+        error=say("alert.snooze_for"),
+        selected=("4",),
+        required=False,
+        compact=True,
+    )
+
+
+def _portal(alert: Alert) -> str:
+    """Where Microsoft shows it. An address that a source gave counts only when it is one of Microsoft's portals."""
+    given = next((report.web_url for report in alert.reports if _is_a_portal(report.web_url)), "")
+    return given or _PORTAL_OF.get(alert.kind, "")
+
+
+def _is_a_portal(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        host, plain = (parts.hostname or "").lower(), parts.port is None and parts.username is None
+    except ValueError:
+        return False
+    return parts.scheme == "https" and plain and host.endswith(_PORTALS)
+
+
+def mentions_of(people: Sequence[Actor]) -> tuple[Mention, ...]:
+    """Who is called, as a card has it."""
+    return tuple(Mention(each.user_oid, each.name) for each in people[:MAX_MENTIONS])

@@ -1,0 +1,427 @@
+"""
+What people can order about alerts: start the remediation, put one off, leave it, and look at what there is.
+
+*Who* is always an `Actor` from the verified token. Starting takes what `unblock` takes, everything else what looking at
+cases takes; nobody handles or reads an alert about their own account. Every order is on the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from services.alerts.dealing import case_of, cases_of
+from services.alerts.model import STARTABLE, WITHOUT_RESULT, Alert, AlertKind, SourceState, can_be_started
+from services.alerts.ports import AlertPoster
+from services.audit import NewEntry, Tag, note
+from services.cases import Actor, Case, CaseKind, Text, say
+from services.casework import CancelCase, OpenCase
+from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.errors import (
+    AlertNotFound,
+    AlertOver,
+    BadDuration,
+    BotError,
+    NoOpenAlert,
+    NotAllowed,
+    ServiceError,
+    SeveralAlerts,
+)
+from services.investigation.unreadable import why
+from services.ports import Clock
+from services.store import Store
+
+log = structlog.get_logger()
+
+#: For how long an alert may be put off: over a weekend, and no longer.
+LONGEST_SNOOZE = timedelta(hours=72)
+#: How long Exchange may take to give the lists: somebody waits for the answer.
+LIST_TIMEOUT_S = 8.0
+
+
+class Cases(Protocol):
+    """What is asked of the casework; fulfilled by `Casework`."""
+
+    async def open_case(self, order: OpenCase) -> Case: ...
+
+    async def begin(self, case_id: str) -> None: ...
+
+    async def cancel_case(self, order: CancelCase) -> Case: ...
+
+    async def may_read(self, who: Actor) -> None: ...
+
+
+class Lists(Protocol):
+    """What is asked of Exchange; fulfilled by `ExchangeClient`."""
+
+    async def blocked_senders(self) -> tuple[BlockedSender, ...]: ...
+
+    async def blocked_connectors(self) -> tuple[BlockedConnector, ...]: ...
+
+
+@dataclass(frozen=True)
+class StartAlert:
+    """Open a case for what an alert is about."""
+
+    by: Actor
+    alert_id: str
+
+
+@dataclass(frozen=True)
+class StartAll:
+    """Open a case for everything of a digest that waits for somebody."""
+
+    by: Actor
+    digest_id: str
+
+
+@dataclass(frozen=True)
+class SnoozeAlert:
+    """Be quiet about an alert for a while. One of `alert_id` and `target` (a name, an address, an id) is given."""
+
+    by: Actor
+    lasts: timedelta
+    alert_id: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """Somebody has seen it, and leaves it."""
+
+    by: Actor
+    alert_id: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """The alert and its case. A case that is new has no card yet and is not begun."""
+
+    alert: Alert
+    case: Case
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class OpenAlerts:
+    """What is open, the worst first, with the cases by id; and what may be missing in it."""
+
+    alerts: tuple[Alert, ...]
+    cases: Mapping[str, Case] = field(default_factory=dict)
+    #: How the sources are doing that were ever read.
+    sources: tuple[SourceState, ...] = ()
+
+
+@dataclass(frozen=True)
+class ListedBlock:
+    """One entry of Microsoft's lists, with our alert and case about it."""
+
+    #: The address of a sender, or the id of a connector.
+    about: str
+    name: str = ""
+    is_connector: bool = False
+    since: datetime | None = None
+    reason: Mapping[str, str] = field(default_factory=dict)
+    temporary: bool | None = None
+    alert: Alert | None = None
+    case: Case | None = None
+
+
+@dataclass(frozen=True)
+class RestrictedNow:
+    """Both lists as they were read at `at`, the newest entry first; `unread` says which could not be read, and why."""
+
+    at: datetime
+    entries: tuple[ListedBlock, ...] = ()
+    unread: tuple[Text, ...] = ()
+
+
+class AlertDesk:
+    """The handlers. Every one raises UserErrors that name a text. `close` ends what is started behind the clicks."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, casework: Cases, poster: AlertPoster, lists: Lists, tenant_id: str
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._casework = casework
+        self._poster = poster
+        self._lists = lists
+        self._tenant_id = tenant_id
+        self._one_at_a_time = asyncio.Lock()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def settled(self) -> None:
+        """Wait until nothing is being started behind a click."""
+        while self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    # --- orders ---
+
+    async def start(self, order: StartAlert) -> Started:
+        """
+        A case about what the alert is about, stored and not begun, with whoever asks as its requester; the one that is
+        there, when a case deals with it already.
+
+        Raises NotAllowed (recorded) for whoever is no requester and for one's own account, AlertNotFound, AlertOver.
+        """
+        async with self._one_at_a_time:
+            alert = await self._store.alerts.alert(order.alert_id)
+            await self._not_the_subject(order.by, alert)
+            if (case := await self._case_in_hand(alert)) is not None:
+                await self._casework.may_read(order.by)
+                return Started(alert, case, is_new=False)
+            if not alert.is_open or alert.kind not in STARTABLE:
+                raise AlertOver(alert_id=alert.alert_id)
+            case = await self._casework.open_case(_order_for(alert, order.by))
+            return await self._kept(alert, case, order.by)
+
+    async def _kept(self, seen: Alert, case: Case, by: Actor) -> Started:
+        """The case as that of the alert. When another replica was first, its case stays and ours is called off."""
+
+        def keep(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+            if alert.case_id != seen.case_id:
+                return alert, []
+            entry = note(Tag.ALERT_STARTED, case.case_id, by, alert_id=alert.alert_id, about=alert.about)
+            changes = {"case_id": case.case_id, "snoozed_until": None, "set_aside_by": None, "set_aside_at": None}
+            return alert.model_copy(update=changes), [entry]
+
+        alert = await self._store.alerts.change_alert(seen.alert_id, keep)
+        await self._poster.alerts_changed([alert.alert_id])
+        if alert.case_id in (None, case.case_id):
+            return Started(alert, case, is_new=True)
+        await self._casework.cancel_case(CancelCase(by=by, case_id=case.case_id))
+        first = await self._store.case(str(alert.case_id))
+        return Started(alert, first, is_new=False)
+
+    async def startable(self, who: Actor, digest_id: str) -> tuple[Alert, ...]:
+        """
+        What of a digest could be started now by this person, the worst first. Raises NotAllowed, and AlertNotFound for
+        a digest of nothing.
+        """
+        await self._casework.may_read(who)
+        alerts = await self._store.alerts.alerts_of_digest(digest_id)
+        if not alerts:
+            raise AlertNotFound(digest_id=digest_id)
+        cases = await cases_of(self._store, alerts)
+        free = (alert for alert in alerts if can_be_started(alert, cases.get(alert.case_id or "")))
+        return tuple(alert for alert in free if not _is_own(who, alert))
+
+    async def start_all(self, order: StartAll) -> int:
+        """
+        Start everything of a digest that waits for somebody, each with a case of its own; how many that are. The first
+        is started at once, so that a refusal is told, the others behind it.
+
+        Raises NotAllowed (recorded), AlertNotFound, AlertOver when nothing waits.
+        """
+        alerts = await self.startable(order.by, order.digest_id)
+        if not alerts:
+            raise AlertOver(digest_id=order.digest_id)
+        await self._begin(order.by, alerts[0])
+        task = asyncio.create_task(self._begin_each(order.by, alerts[1:]))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return len(alerts)
+
+    async def _begin(self, by: Actor, alert: Alert) -> None:
+        started = await self.start(StartAlert(by, alert.alert_id))
+        if started.is_new:
+            await self._casework.begin(started.case.case_id)
+
+    async def _begin_each(self, by: Actor, alerts: Iterable[Alert]) -> None:
+        for alert in alerts:
+            try:
+                await self._begin(by, alert)
+            except BotError as error:  # one that was over meanwhile, or cannot be started, must not stop the others
+                log.warning("alert_not_started", alert_id=alert.alert_id, error=str(error))
+
+    async def snooze(self, order: SnoozeAlert) -> tuple[Alert, ...]:
+        """
+        The alerts that are put off until then; a second time counts from now on.
+
+        Raises NotAllowed, BadDuration, AlertNotFound, AlertOver; for a target NoOpenAlert and SeveralAlerts.
+        """
+        await self._casework.may_read(order.by)
+        if not timedelta() < order.lasts <= LONGEST_SNOOZE:
+            raise BadDuration(hours=int(LONGEST_SNOOZE / timedelta(hours=1)))
+        ids = [order.alert_id] if order.alert_id else await self._open_about(order.target)
+        until = self._clock.now() + order.lasts
+        quiet = {"snoozed_until": until, "snoozed_by": order.by, "set_aside_by": None, "set_aside_at": None}
+
+        def put_off(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+            entry = _note(Tag.ALERT_SNOOZED, alert, order.by, until=until.isoformat())
+            return alert.model_copy(update=quiet), [entry]
+
+        return tuple([await self._changed(order.by, alert_id, put_off) for alert_id in ids])
+
+    async def set_aside(self, order: SetAside) -> Alert:
+        """Leave it, with a name to it. Raises NotAllowed, AlertNotFound, AlertOver."""
+        await self._casework.may_read(order.by)
+        left = {"set_aside_by": order.by, "set_aside_at": self._clock.now(), "snoozed_until": None, "snoozed_by": None}
+
+        def leave(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+            if alert.set_aside_by is not None:
+                return alert, []
+            return alert.model_copy(update=left), [_note(Tag.ALERT_SET_ASIDE, alert, order.by)]
+
+        return await self._changed(order.by, order.alert_id, leave)
+
+    async def _changed(
+        self, by: Actor, alert_id: str, change: Callable[[Alert], tuple[Alert, Sequence[NewEntry]]]
+    ) -> Alert:
+        def checked(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+            if _is_own(by, alert):
+                raise NotAllowed("subject")
+            if not alert.is_open:
+                raise AlertOver(alert_id=alert.alert_id)
+            return change(alert)
+
+        alert = await self._store.alerts.change_alert(alert_id, checked)
+        await self._poster.alerts_changed([alert_id])
+        return alert
+
+    async def _open_about(self, target: str) -> list[str]:
+        """Ids of the open alerts about one thing: by its address or id, or else by a part of what it is called."""
+        wanted = target.strip().casefold()
+        alerts = [alert for alert in await self._store.alerts.alerts() if alert.tenant_id == self._tenant_id]
+        found = [alert for alert in alerts if wanted in _called(alert)]
+        found = found or [alert for alert in alerts if any(wanted in name for name in _called(alert))]
+        if not found or not wanted:
+            raise NoOpenAlert(query=target)
+        names = dict.fromkeys(alert.about for alert in found)
+        if len(names) > 1:
+            raise SeveralAlerts(query=target, names=tuple(names))
+        return [alert.alert_id for alert in found]
+
+    # --- questions ---
+
+    async def alert_for(self, who: Actor, alert_id: str) -> tuple[Alert, Case | None]:
+        """The alert and the case that deals with it. Raises NotAllowed, AlertNotFound."""
+        await self._casework.may_read(who)
+        alert = await self._store.alerts.alert(alert_id)
+        await self._not_the_subject(who, alert)
+        return alert, await case_of(self._store, alert)
+
+    async def digest_for(self, who: Actor, digest_id: str) -> tuple[Alert, ...]:
+        """The alerts of a digest, the worst first. Raises NotAllowed, AlertNotFound for a digest of nothing."""
+        await self._casework.may_read(who)
+        alerts = await self._store.alerts.alerts_of_digest(digest_id)
+        if not alerts:
+            raise AlertNotFound(digest_id=digest_id)
+        return tuple(alert for alert in alerts if not _is_own(who, alert))
+
+    async def list_open(self, who: Actor) -> OpenAlerts:
+        """Every open alert that this person may see. Raises NotAllowed."""
+        await self._casework.may_read(who)
+        alerts = [alert for alert in await self._store.alerts.alerts() if alert.tenant_id == self._tenant_id]
+        seen = tuple(alert for alert in alerts if not _is_own(who, alert))
+        sources = tuple(await self._store.alerts.source_states())
+        return OpenAlerts(seen, await cases_of(self._store, seen), sources)
+
+    async def restricted_list(self, who: Actor) -> RestrictedNow:
+        """
+        Microsoft's lists as they are now. One that cannot be read says so, and is never taken for an empty one.
+
+        Raises NotAllowed.
+        """
+        await self._casework.may_read(who)
+        unread: list[Text] = []
+        senders, connectors = await asyncio.gather(
+            _read("restricted.unread", self._lists.blocked_senders, unread),
+            _read("restricted.unread_connectors", self._lists.blocked_connectors, unread),
+        )
+        entries = [_sender(entry) for entry in senders] + [_connector(entry) for entry in connectors]
+        alerts = (await self.list_open(who)).alerts
+        known = [await self._with_alert(entry, alerts) for entry in entries]
+        known.sort(key=lambda entry: entry.since.timestamp() if entry.since else 0.0, reverse=True)
+        own = who.user_oid.casefold()
+        seen = tuple(e for e in known if e.alert is None or e.alert.oid.casefold() != own)
+        return RestrictedNow(self._clock.now(), seen, tuple(unread))
+
+    # --- inside ---
+
+    async def _with_alert(self, entry: ListedBlock, alerts: Sequence[Alert]) -> ListedBlock:
+        alert = next((alert for alert in alerts if entry.about.casefold() in alert.names), None)
+        if alert is None:
+            return entry
+        name = entry.name or alert.name
+        return ListedBlock(**{**vars(entry), "name": name, "alert": alert, "case": await case_of(self._store, alert)})
+
+    async def _case_in_hand(self, alert: Alert) -> Case | None:
+        """The case that deals with it; one that ended without a result deals with nothing."""
+        case = await case_of(self._store, alert)
+        return case if case is not None and case.state not in WITHOUT_RESULT else None
+
+    async def _not_the_subject(self, who: Actor, alert: Alert) -> None:
+        if _is_own(who, alert):
+            raise NotAllowed("subject")
+
+
+def _order_for(alert: Alert, by: Actor) -> OpenCase:
+    """The case that this alert asks for. An account that still sends is not on the list, but may be taken over."""
+    if alert.kind is AlertKind.CONNECTOR_BLOCKED:
+        return OpenCase(by=by, query=alert.about, kind=CaseKind.CONNECTOR)
+    query = alert.about if "@" in alert.about or not alert.oid else alert.oid
+    if alert.kind is AlertKind.SENDER_RESTRICTED:
+        return OpenCase(by=by, query=query)
+    return OpenCase(by=by, query=query, contain_only=True, because=_because(alert))
+
+
+def _because(alert: Alert) -> Text:
+    """What whoever approves has to know, since no check of the case may show it."""
+    report = alert.report
+    if report.what is not None:
+        return say("case.because_warning", at=alert.since, what=report.what)
+    return say("case.because_alert", at=alert.since, title=report.title)
+
+
+def _called(alert: Alert) -> frozenset[str]:
+    """Everything that people may call it, casefolded; the part of an address before the @ too."""
+    names = {name.casefold() for name in (*alert.names, alert.name, *alert.name.split()) if name}
+    return frozenset(names | {name.partition("@")[0] for name in names})
+
+
+def _is_own(who: Actor, alert: Alert) -> bool:
+    return who.user_oid.casefold() in alert.names
+
+
+def _note(tag: Tag, alert: Alert, by: Actor, **details: str) -> NewEntry:
+    return note(tag, alert.case_id, by, alert_id=alert.alert_id, about=alert.about, **details)
+
+
+async def _read(key: str, read: Callable, unread: list[Text]) -> tuple:
+    """One of the lists; when it cannot be read, it is empty and `unread` says why."""
+    try:
+        async with asyncio.timeout(LIST_TIMEOUT_S):
+            return await read()
+    except ServiceError as error:
+        unread.append(say(key, why=why(error)))
+    except TimeoutError:
+        unread.append(say(key, why=say("unreadable.fault")))
+    return ()
+
+
+def _sender(entry: BlockedSender) -> ListedBlock:
+    return ListedBlock(
+        about=entry.sender_address, since=entry.created_at, reason=entry.reason, temporary=entry.temporary
+    )
+
+
+def _connector(entry: BlockedConnector) -> ListedBlock:
+    return ListedBlock(
+        about=entry.connector_id,
+        name=entry.name or "",
+        is_connector=True,
+        since=entry.created_at,
+        reason=entry.reason,
+    )
