@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,13 +28,20 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    """Sandbox, bot, both Playgrounds and both browser windows, all closed at the end."""
+    """As after `make run`."""
+    async with open_desk(tmp_path) as desk:
+        yield desk
+
+
+@asynccontextmanager
+async def open_desk(folder: Path, **wanted: Any) -> AsyncIterator[Desk]:
+    """Sandbox, bot, both Playgrounds and both browser windows, all closed at the end; `wanted` is for `world`."""
     try:
         chromium_path()
     except NoBrowser as missing:
         _do_without(str(missing))
     async with AsyncExitStack() as closing:
-        teams = await closing.enter_async_context(world(tmp_path, f"sqlite:///{tmp_path}/unblock.db"))
+        teams = await closing.enter_async_context(world(folder, f"sqlite:///{folder}/unblock.db", **wanted))
         relay = teams.sandbox.relay
         playgrounds = Playgrounds(PLAYGROUND_FOLDER, relay.directory, relay.windows)
         closing.push_async_callback(playgrounds.close)
