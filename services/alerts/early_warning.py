@@ -183,6 +183,16 @@ def judged(
     return look, _report(who, seen, since, severity=severity, what=what)
 
 
+def looked_through(before: Look, now: datetime) -> timedelta:
+    """
+    How far back a busy hour is looked for: to the last look, however long ago that was, so that none is missed; of an
+    account that is warned of already only lately, so that the warning ends.
+    """
+    if before.looked_at is None or before.since is not None:
+        return RECENT
+    return min(max(RECENT, now - before.looked_at + timedelta(hours=1)), TODAY)
+
+
 def _report(who: str, seen: Observed, since: datetime, **more: object) -> Report:
     person = seen.person
     return Report(
@@ -359,14 +369,13 @@ class EarlyWarning:
         ongoing.reports += [report] if report is not None else []
 
     async def _observed(self, who: str, before: Look, now: datetime, around: _Around) -> Observed:
-        """What an account has sent. The hours since the last look count, however long ago that was."""
+        """What an account has sent."""
         person = await self._graph.get_user(who)
         address = person.mail or person.upn
         rows = await self._graph.message_traces(address, since=now - HABIT, until=now, limit=TRACE_LIMIT)
-        recent = max(RECENT, now - before.looked_at + timedelta(hours=1)) if before.looked_at else RECENT
         return Observed(
             person=person,
-            volume=volume_of(rows, now, around.domains, min(recent, TODAY)),
+            volume=volume_of(rows, now, around.domains, looked_through(before, now)),
             limits=limits_of(around.policies, around.rules, person.addresses),
             at=now,
         )
