@@ -16,6 +16,7 @@ from typing import Protocol
 
 import structlog
 
+from services.alerts.health import FAILING_AFTER
 from services.alerts.model import Alert, AlertKind, SourceState
 from services.alerts.sections import WeeklySettings
 from services.audit import AuditEntry
@@ -40,8 +41,6 @@ TRY_AGAIN_AFTER = timedelta(minutes=5)
 USELESS_AFTER = timedelta(days=6)
 #: More cases than this in one week are not gone through; the summary says so.
 MOST_CASES = 1000
-#: A source that failed this often running counts as failing.
-FAILING_AFTER = 3
 _WEEK = timedelta(days=7)
 
 #: What is called a block here: an early warning or a mere suspicion is none.
