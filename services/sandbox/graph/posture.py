@@ -1,7 +1,7 @@
 """Graph's view of the tenant's security: alerts, secure score, conditional access, licences, the organisation."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.sandbox.defender import shown_alerts
 from services.sandbox.graph.core import (
@@ -131,7 +131,7 @@ def _alert_json(tenant: Tenant, alert: Alert, people: Mapping[str, Person]) -> J
         "mitreTechniques": [],
         "alertPolicyId": stable_uuid("policy", alert.title),
         "createdDateTime": graph_time(alert.created_at, digits=7),
-        "lastUpdateDateTime": graph_time(alert.updated_at or alert.created_at + timedelta(minutes=2), digits=7),
+        "lastUpdateDateTime": graph_time(_updated_at(tenant, alert), digits=7),
         "resolvedDateTime": graph_time(alert.updated_at, digits=7) if alert.status == "resolved" else None,
         "firstActivityDateTime": graph_time(alert.created_at - timedelta(minutes=4)),
         "lastActivityDateTime": graph_time(alert.created_at),
@@ -141,6 +141,11 @@ def _alert_json(tenant: Tenant, alert: Alert, people: Mapping[str, Person]) -> J
         "evidence": [evidence for person in named for evidence in _evidence(alert, person)],
         **alert.fields,
     }
+
+
+def _updated_at(tenant: Tenant, alert: Alert) -> datetime:
+    """Defender goes on adding to an alert for two minutes, if nobody touches it."""
+    return alert.updated_at or min(alert.created_at + timedelta(minutes=2), tenant.clock.now())
 
 
 def _evidence(alert: Alert, person: Person) -> list[Json]:
