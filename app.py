@@ -28,6 +28,7 @@ from services.settings import Settings, load_settings
 if TYPE_CHECKING:
     import aiohttp
 
+    from bot.alert_poster import AlertPoster
     from bot.checks import CheckCards
     from bot.connector import Connector, ServiceHosts
     from bot.endpoint import MessagesEndpoint
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from bot.identity import BotTokenValidator
     from bot.presenter import Presenter
     from services.access import Access
+    from services.alerts.desk import AlertDesk
     from services.casework import Casework
     from services.changes import ChangeJobs
     from services.clients.exchange import ExchangeClient
@@ -149,7 +151,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         )
         jobs = _jobs(parts)
         step_ups = _step_ups(parts, session)
-        handlers, check_cards = _handlers(parts, jobs, connector, step_ups)
+        alert_poster = _alert_poster(parts, connector)
+        handlers, check_cards, alert_desk = _handlers(parts, jobs, connector, step_ups, alert_poster)
 
         validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, machine)
         endpoint = _endpoint(settings, connector, handlers, validator, service_hosts)
@@ -163,6 +166,8 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
             closing.push_async_callback(job.stop)
         durable.launch()
         closing.push_async_callback(presenter.close)
+        closing.push_async_callback(alert_poster.close)
+        closing.push_async_callback(alert_desk.close)
         closing.push_async_callback(check_cards.close)
         closing.push_async_callback(endpoint.close)
         address = await closing.enter_async_context(_listening(settings, endpoint, health, step_ups))
@@ -170,6 +175,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         await jobs.changes.take_up()
         await jobs.followers.take_up()
         await presenter.start()
+        await alert_poster.start()
         lost = asyncio.Event()
         watching = asyncio.create_task(replica.watch(lost.set))
         closing.callback(watching.cancel)
@@ -287,11 +293,34 @@ def _step_ups(parts: Parts, session: aiohttp.ClientSession) -> StepUps | None:
     return StepUps(parts.store, provider, parts.clock, **ids, context=policy.step_up_context)
 
 
-def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps | None) -> tuple[Handlers, CheckCards]:
-    """What people type and press, and what answers; the cards of checks have tasks of their own to be closed."""
+def _alert_poster(parts: Parts, connector: Connector) -> AlertPoster:
+    """What puts alerts before people, and hears of the cases that deal with them."""
+    from bot.alert_poster import AlertPoster
+    from services.alerts.calling import Calling
+
+    settings = parts.settings
+    poster = AlertPoster(
+        store=parts.store,
+        connector=connector,
+        clock=parts.clock,
+        language=settings.language,
+        on_call=Calling(parts.on_call, parts.graph, settings.tenant_id),
+        alerts_conversation=settings.alerts_conversation,
+        approvals_conversation=settings.approvals_conversation,
+        digest_from=settings.alerts.digest_from,
+    )
+    parts.presenter.tell_also(poster.case_changed)
+    return poster
+
+
+def _handlers(
+    parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps | None, alert_poster: AlertPoster
+) -> tuple[Handlers, CheckCards, AlertDesk]:
+    """What people type and press, and what answers; what has tasks of its own comes along, to be closed."""
     from bot.checks import CheckCards
     from bot.handlers import Handlers
     from services.access_passes import AccessPasses
+    from services.alerts.desk import AlertDesk
     from services.approvals import Approvals
     from services.casework import Casework
     from services.charts import Charts
@@ -333,6 +362,14 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps 
         tenant_id=settings.tenant_id,
     )
     check_cards = CheckCards(connector, checks)
+    alert_desk = AlertDesk(
+        store=parts.store,
+        clock=parts.clock,
+        casework=casework,
+        poster=alert_poster,
+        lists=parts.exchange,
+        tenant_id=settings.tenant_id,
+    )
     handlers = Handlers(
         casework=casework,
         approvals=approvals,
@@ -361,6 +398,8 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps 
             parts.clock,
         ),
         on_call=OnCallAnswers(casework, parts.on_call, parts.graph),
+        alert_desk=alert_desk,
+        alert_poster=alert_poster,
         presenter=parts.presenter,
         check_cards=check_cards,
         store=parts.store,
@@ -369,7 +408,7 @@ def _handlers(parts: Parts, jobs: Jobs, connector: Connector, step_ups: StepUps 
         step_ups=step_ups,
         public_url=settings.public_url,
     )
-    return handlers, check_cards
+    return handlers, check_cards, alert_desk
 
 
 def _tracking(parts: Parts, jobs: Jobs, casework: Casework) -> Tracking:
@@ -578,6 +617,7 @@ async def examine(settings: Settings) -> Any:
     """The checks of `doctor`, with everything built as for `serve` but less patient."""
     from bot.identity import BotTokenValidator
     from cards.language import Words
+    from services.alerts.examining import AlertChecks
     from services.clients.exchange import ExchangeClient
     from services.clients.graph import GraphClient
     from services.clients.http import Limits, Sender
@@ -603,6 +643,7 @@ async def examine(settings: Settings) -> Any:
             keys_readable=BotTokenValidator(settings.bot_openid_url, settings.app_id, session, clock).load_keys,
             on_call=[*sources, *([fallback] if fallback else [])],
             words=Words("en").plain,
+            also=[AlertChecks(settings, graph, clock).examine],
         )
         try:
             return await examination.examine()

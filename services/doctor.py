@@ -17,7 +17,7 @@ from cryptography import x509
 
 from services.access import everybody_in
 from services.cases import Text
-from services.casework import APPROVALS_CONVERSATION
+from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
 from services.clients.clouds import cloud_of, exchange_scope, graph_scope
 from services.clients.exchange_models import BlockedSender, InboxRule
 from services.clients.graph_calls import Place, as_object, build
@@ -154,6 +154,8 @@ class Doctor:
     on_call: Sequence[Source]
     #: A text in English.
     words: Callable[[Text], str]
+    #: More to examine, each of which never raises for what is found to be wrong.
+    also: Sequence[Callable[[], Awaitable[Sequence[Check]]]] = ()
 
     async def examine(self) -> tuple[Check, ...]:
         """Every check, in the order in which they are best mended. Never raises for what is found to be wrong."""
@@ -179,7 +181,13 @@ class Doctor:
             *duty.checks,
             *self._policy(lists, policy_entries, duty),
             four_eyes(lists["requesters"], may_approve),
-            await self._approvals_conversation(database),
+            await self._conversation(
+                "approvals conversation", APPROVALS_CONVERSATION, self.settings.approvals_conversation, database
+            ),
+            await self._conversation(
+                "alerts conversation", ALERTS_CONVERSATION, self.settings.alerts_conversation, database
+            ),
+            *[check for examined in self.also for check in await examined()],
         )
 
     # --- this side: database, certificate ---
@@ -411,13 +419,12 @@ class Doctor:
 
     # --- Teams ---
 
-    async def _approvals_conversation(self, database: Check) -> Check:
-        name = "approvals conversation"
+    async def _conversation(self, name: str, key: str, of_settings: str, database: Check) -> Check:
         if database is not _DATABASE[SchemaState.CURRENT]:
-            return _conversation_check(name, self.settings.approvals_conversation, None)
+            return _conversation_check(name, of_settings, None)
         store = Store(self.settings.database_url.get_secret_value(), self.clock)
         try:
-            chosen = await store.chosen(APPROVALS_CONVERSATION) or self.settings.approvals_conversation
+            chosen = await store.chosen(key) or of_settings
             known = await store.conversation(chosen.partition(";messageid=")[0]) if chosen else None
         finally:
             await store.close()
@@ -513,7 +520,10 @@ def _registered(public_url: str) -> str:
 
 def _conversation_check(name: str, chosen: str, active: bool | None) -> Check:
     """`active` is None for a conversation that the bot has not heard from."""
-    choose = "Add the app to the channel and type there, as one of admins: approvals here."
+    purpose = name.partition(" ")[0]
+    choose = f"Add the app to the channel and type there, as one of admins: {purpose} here."
+    if not chosen and purpose == "alerts":
+        return Check(name, Result.OK, "None is set, so alerts go where prompts go.")
     if not chosen:
         found = "None is set, so prompts go only to those approvers who have a chat with the bot."
         return Check(name, Result.PROBLEM, found, choose)

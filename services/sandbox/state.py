@@ -66,6 +66,8 @@ class AppRegistration:
     #: Where people who signed in may be sent back to, and which optional claims their id tokens bear.
     redirect_uris: list[str] = field(default_factory=list)
     id_token_claims: list[str] = field(default_factory=list)
+    #: For how many days the secret is still good; a number below 0 is only shown, the secret works on.
+    secret_days: float = 365.0
 
 
 @dataclass

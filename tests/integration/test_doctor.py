@@ -139,13 +139,13 @@ async def test_the_sources_of_on_call_people_are_asked(house: House) -> None:
     One that answers says who it is; one that is down is a problem that stops nothing.
     """
     rota = {"kind": "rota", "time_zone": "Europe/Stockholm", "hand_over": "08:30", "starts": "2020-01-06"}
-    down = {"kind": "pagerduty", "schedules": ["P1"], "key": "secret", "url": "http://127.0.0.1:9"}
+    down = {"kind": "pagerduty", "schedules": ["P1"], "key": "pd-key-of-ours", "url": "http://127.0.0.1:9"}
     section = {"fallback_group": MAIL_RESPONDERS, "sources": [rota | {"turns": [MEGAN]}, down]}
     found = await house.examined(oncall=json.dumps(section))
 
     assert found["on call: Rota"].found.startswith("Megan Bowen (megan@contoso.com), until 20")
     assert Result.PROBLEM is found["on call: PagerDuty"].result
-    assert "secret" not in str(found.checks) and [] == found.stopping
+    assert "pd-key-of-ours" not in str(found.checks) and [] == found.stopping
 
 
 async def test_a_policy_that_asks_the_on_call_needs_a_source(house: House) -> None:
@@ -588,3 +588,91 @@ async def test_the_command_refuses_bad_settings_as_serve_does(house: House) -> N
     code, output, errors = await run(environment=house.settings(language="fr"))
 
     assert (2, "", "language: must be one of: en, sv\n") == (code, output, errors)
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_watched_is_explained(house: House) -> None:
+    """
+    Every source and how often, who may send alerts, and when the summary comes; all of it is off or on as it is set.
+    """
+    plain = await house.examined()
+    section = {"off": ["defender"], "webhook": {"app_role": True, "secret": "s" * 40}, "weekly": {"on": False}}
+    other = await house.examined(alerts=json.dumps(section))
+
+    assert "Watched every 60 seconds: the restricted list, " in plain["alerts"].found
+    assert "Switched off: alerts of Defender." in other["alerts"].found
+    assert "Closed" in plain["alert webhook"].found and "It is off" in plain["early warning"].found
+    assert (
+        "app role Alerts.Write" in other["alert webhook"].found
+        and "signed with the secret" in other["alert webhook"].found
+    )
+    assert "s" * 40 not in str(other.checks)
+    assert "The next one is due" in plain["weekly summary"].found and "It is off." == other["weekly summary"].found
+
+
+async def test_without_the_restricted_list_nothing_is_sure(house: House) -> None:
+    """
+    It may be left out, and is a problem then.
+    """
+    found = await house.examined(alerts=json.dumps({"off": ["restricted_list"]}))
+
+    assert Result.PROBLEM is found["alerts"].result and [] == found.stopping
+
+
+@pytest.mark.parametrize(
+    ("days", "result", "said"),
+    [(200.0, Result.OK, "good until"), (20.0, Result.PROBLEM, "It ends on")],
+)
+async def test_a_secret_that_ends_soon_is_told(house: House, days: float, result: Result, said: str) -> None:
+    """
+    As the app registration has it.
+    """
+    house.tenant.tenant.app.secret_days = days
+
+    check = (await house.examined())["client secret"]
+
+    assert result is check.result and said in check.found
+
+
+async def test_an_end_of_the_secret_that_cannot_be_read_is_said(house: House) -> None:
+    """
+    Nobody is warned of it then.
+    """
+    for permission in (
+        "Application.Read.All",
+        "Application.ReadWrite.All",
+        "Directory.Read.All",
+        "Directory.ReadWrite.All",
+    ):
+        house.take_away(permission)
+
+    check = (await house.examined())["client secret"]
+
+    assert Result.UNCHECKED is check.result and "nobody is warned" in check.found
+
+
+async def test_the_early_warning_is_tried(house: House) -> None:
+    """
+    With the message trace of somebody, and the people at risk; without the trace it says that it is off.
+    """
+    on = {"alerts": json.dumps({"early_warning": {"on": True}})}
+    works = await house.examined(**on)
+    house.tenant.tenant.licences.p2 = False
+    house.take_away("ExchangeMessageTrace.Read.All")
+    lacking = await house.examined(**on)
+
+    assert Result.OK is works["early warning"].result and "50% of a limit" in works["early warning"].found
+    assert "at risk now" in works["early warning: people at risk"].found
+    assert Result.PROBLEM is lacking["early warning"].result and "switches itself off" in lacking["early warning"].found
+    assert Result.OK is lacking["early warning: people at risk"].result
+
+
+async def test_the_alerts_conversation_may_be_left_out(house: House) -> None:
+    """
+    Alerts go where prompts go then.
+    """
+    check = (await house.examined())["alerts conversation"]
+
+    assert Result.OK is check.result and "where prompts go" in check.found

@@ -1,5 +1,6 @@
 """Graph's applications in the tenant: service principals, delegated grants, app role assignments."""
 
+from datetime import timedelta
 from typing import Any
 
 from services.sandbox.graph.core import (
@@ -223,6 +224,19 @@ def service_principal(call: Call) -> Answer:
     return Answer(200, {"@odata.context": call.context("servicePrincipals/$entity"), **body})
 
 
+def _secret_json(tenant: Tenant) -> Json:
+    """Source: "passwordCredential resource type"; the secret itself is never shown again."""
+    return {
+        "customKeyIdentifier": None,
+        "displayName": "Unblock",
+        "endDateTime": graph_time(tenant.clock.now() + timedelta(days=tenant.app.secret_days)),
+        "hint": tenant.app.secret[:3],
+        "keyId": opaque_id("secret", tenant.app.app_id),
+        "secretText": None,
+        "startDateTime": graph_time(tenant.clock.now() - timedelta(days=30)),
+    }
+
+
 @routes.add("GET", "applications(appId='{app}')", READ_APPLICATIONS)
 def application(call: Call) -> Answer:
     """Source: "Get application"; by the id of the app, and only what `$select` may want of it here."""
@@ -234,5 +248,6 @@ def application(call: Call) -> Answer:
         "@odata.context": call.context("applications/$entity"),
         "web": {"redirectUris": app.redirect_uris},
         "optionalClaims": {"idToken": claims, "accessToken": [], "saml2Token": []} if claims else None,
+        "passwordCredentials": [_secret_json(call.tenant)],
     }
     return Answer(200, body)
