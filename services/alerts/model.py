@@ -49,6 +49,12 @@ class SourceName(StrEnum):
     HEALTH = "health"
 
 
+#: What a report about the whole organisation is about.
+TENANT = "tenant"
+#: What a report about a connector is about that does not say which.
+UNNAMED_CONNECTOR = "connector"
+
+
 class Report(Value):
     """
     What one source says of one thing. The same thing reported again is the same report: `external_id` tells, or for a
@@ -133,6 +139,11 @@ class Alert(Value):
         return self.state is AlertState.OPEN
 
     @property
+    def is_named(self) -> bool:
+        """Whether it says which account or connector it is about."""
+        return self.about not in (TENANT, UNNAMED_CONNECTOR)
+
+    @property
     def names(self) -> frozenset[str]:
         """Everything that it is known by: addresses and object id, in lower case."""
         own = {name.lower() for name in (self.about, self.oid, *self.also) if name}
@@ -182,6 +193,8 @@ class SourceState(Value):
     why: Text | None = None
     #: Where a source that reads on from a moment goes on.
     read_until: datetime | None = None
+    #: Since when a list is empty that showed several entries before; believed at the second reading.
+    empty_since: datetime | None = None
 
 
 #: Kinds about which a case can be opened; the other ones only Microsoft or the owner of the bot can do anything about.
@@ -208,4 +221,4 @@ def is_in_hand(alert: Alert, case: Case | None) -> bool:
 
 def can_be_started(alert: Alert, case: Case | None) -> bool:
     """Whether a case can be opened about it now."""
-    return alert.is_open and alert.kind in STARTABLE and not is_in_hand(alert, case)
+    return alert.is_open and alert.kind in STARTABLE and alert.is_named and not is_in_hand(alert, case)

@@ -327,6 +327,18 @@ class GraphClient:
         found = {record.record_id: record for result in results for record in result}
         return tuple(sorted(found.values(), key=lambda record: _newest_first(record.at), reverse=True))
 
+    async def cmdlets_run(
+        self, cmdlets: Sequence[str], *, since: datetime, until: datetime, limit: int = 1000
+    ) -> tuple[AuditRecord, ...]:
+        """
+        Who ran these cmdlets, by the unified audit log; newest first. The log lags by up to a day.
+
+        Raises: as `audit_records`.
+        """
+        request = build_audit_search(self._place, since, until, operationFilters=list(cmdlets))
+        found = await self._searched(request, limit, _SEARCH_PATIENCE_S)
+        return tuple(sorted(found, key=lambda record: _newest_first(record.at), reverse=True))
+
     async def _searched(self, start: Request, limit: int, patience_s: float) -> tuple[AuditRecord, ...]:
         search = await self._finished(parse_audit_search(await self._send(start)), patience_s)
         if search.is_cut_off:
@@ -566,13 +578,15 @@ class GraphClient:
         since: datetime,
         service_source: str | None = "microsoftDefenderForOffice365",
         limit: int = 200,
+        changed: bool = False,
     ) -> tuple[SecurityAlert, ...]:
         """
         Alerts created since then, of one product or of all (None); compare titles and people yourself.
 
-        A repeated event may join an old alert instead of making a new one.
+        A repeated event may join an old alert instead of making a new one. With `changed` those that were changed
+        since then are read, new ones among them.
         """
-        request = build_alerts(self._place, since, service_source, limit)
+        request = build_alerts(self._place, since, service_source, limit, changed=changed)
         return await self._list(request, parse_alert, limit=limit)
 
     async def message_traces(

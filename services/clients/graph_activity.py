@@ -227,9 +227,11 @@ def without_port(address: str) -> str:
     return (found.group(1) or found.group(2)) if found else address
 
 
-def build_alerts(place: Place, since: datetime, service_source: str | None, limit: int) -> Request:
-    """Alerts by time and product; Graph cannot filter them by title."""
-    condition = f"createdDateTime ge {odata.moment(since)}"
+def build_alerts(
+    place: Place, since: datetime, service_source: str | None, limit: int, *, changed: bool = False
+) -> Request:
+    """Alerts by time (of creation, or of the last change) and product; Graph cannot filter them by title."""
+    condition = f"{'lastUpdateDateTime' if changed else 'createdDateTime'} ge {odata.moment(since)}"
     if service_source is not None:
         condition += f" and serviceSource eq {odata.literal(service_source)}"
     query = {"$filter": condition, "$top": str(min(limit, 100))}

@@ -83,6 +83,16 @@ class AlertStore:
         return await self._alerts(query.order_by(table.c.noticed_at, table.c.alert_id))
 
     @whole
+    async def alerts_ended(self, since: datetime) -> list[Alert]:
+        """Alerts that have ended since then, as far as they were noticed within a month before it; oldest first."""
+        table = tables.alerts
+        query = sa.select(table.c.document).where(
+            table.c.state == AlertState.ENDED.value, table.c.noticed_at >= since - timedelta(days=31)
+        )
+        ended = await self._alerts(query.order_by(table.c.noticed_at, table.c.alert_id))
+        return [alert for alert in ended if alert.ended_at is not None and alert.ended_at >= since]
+
+    @whole
     async def unposted(self) -> list[Alert]:
         """Open alerts that were put before nobody yet and are not to wait, oldest first."""
         table = tables.alerts

@@ -179,6 +179,19 @@ class Store:
             return list((await connection.execute(query)).scalars())
 
     @whole
+    async def names_at_work(self, tenant_id: str) -> dict[str, str]:
+        """Every name of what a case is at work on (object id, addresses, connector's id, in lower case) -> its case."""
+        table = tables.cases
+        document = table.c.document
+        names = [document[("subject", name)].as_string() for name in ("user_oid", "upn", "mail")]
+        query = sa.select(table.c.case_id, *names, document["connector_id"].as_string()).where(
+            table.c.tenant_id == tenant_id, table.c.state.in_([state.value for state in STATES_AT_WORK])
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query.order_by(table.c.opened_at))).all()
+        return {name.lower(): case_id for case_id, *known in rows for name in known if name}
+
+    @whole
     async def case_of_claim(self, claim: str) -> tuple[Case, str]:
         """The case and prompt id that a button's claim belongs to. Raises CaseNotFound."""
         query = sa.select(tables.claims.c.case_id, tables.claims.c.prompt_id).where(tables.claims.c.claim == claim)

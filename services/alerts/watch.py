@@ -1,0 +1,330 @@
+"""
+The watch: every source is read when it is due, by one replica at a time, and what it says becomes alerts.
+
+When a source is due, who reads it and how that went stands in the database. A replica that dies while it reads loses
+its lease after a while, and somebody else reads on. A source that cannot be read leaves every alert as it is: nothing
+is concluded from it but that we are blind there, which is an alert of its own after three times running (see
+`services.alerts.health`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from services.alerts.joining import Joining
+from services.alerts.merging import Facts, merged, missing_from
+from services.alerts.model import Alert, Report, SourceName, SourceState
+from services.alerts.ports import AlertPoster, Reading, Source
+from services.audit import Tag, note
+from services.case_ids import new_case_id
+from services.cases import Text, say
+from services.errors import ServiceError, StaleVersion, Throttled
+from services.investigation.unreadable import why
+from services.ports import Clock
+from services.store import Store
+
+log = structlog.get_logger()
+
+#: The longest that one reading may take, in seconds.
+READ_WITHIN_S = 30.0
+#: How long a replica has a source to itself: the reading, and the time to write down what it said.
+LEASE_S = READ_WITHIN_S + 15.0
+#: A source that failed this often running counts as failing.
+FAILING_AFTER = 3
+#: How long an alert may wait for its post before the poster hears of it again.
+TELL_AGAIN_AFTER = timedelta(seconds=60)
+#: When the first impression of an alert counts as left behind by a replica that died.
+LEFT_BEHIND_AFTER = timedelta(minutes=2)
+#: How often the watch looks after what belongs to no single source.
+TIDY_EVERY_S = 5.0
+#: How often it is looked whether it is time to ask who lifted a block.
+ASK_WHO_EVERY_S = 60.0
+#: The longest that the loop sleeps without looking at the clock.
+_NAP_S = 1.0
+#: This many alerts that vanish at once from a list that is empty now are believed only when it stays so.
+SUSPICIOUS_FROM = 3
+
+
+class FirstImpressions(Protocol):
+    """Fulfilled by `Impressions`."""
+
+    def want(self, alerts: Sequence[Alert], noticed_by: datetime) -> None:
+        """Read the first impression of those that have none and were noticed by then. Returns at once."""
+        ...
+
+
+class LiftedBlocks(Protocol):
+    """Fulfilled by `Lifters`."""
+
+    async def look(self, holder: str) -> list[Alert]:
+        """Find out, from time to time, who ended what we did not; the alerts that say so now."""
+        ...
+
+
+class Watch:
+    """
+    `run` watches until it is cancelled; `one_round` reads once whatever is due. `take` is for reports that come by
+    themselves.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        poster: AlertPoster,
+        clock: Clock,
+        sources: Sequence[Source],
+        joining: Joining,
+        *,
+        tenant_id: str,
+        holder: str,
+        impressions: FirstImpressions | None = None,
+        lifters: LiftedBlocks | None = None,
+        read_within_s: float = READ_WITHIN_S,
+    ) -> None:
+        self._store = store
+        self._poster = poster
+        self._clock = clock
+        # Lists first: what they show settles much of what others say.
+        self._sources = sorted(sources, key=lambda source: list(SourceName).index(source.name))
+        self._joining = joining
+        self._tenant_id = tenant_id
+        self._holder = holder
+        self._impressions = impressions
+        self._lifters = lifters
+        self._read_within_s = read_within_s
+        self._reading: set[SourceName] = set()
+        self._told: dict[str, datetime] = {}
+        self._has_looked = False
+
+    # --- the loop ---
+
+    async def run(self, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        """Watch until cancelled. Each source has a loop of its own, so that a slow one keeps nobody waiting."""
+        await self._safely("first_round", self.one_round)
+        loops = [asyncio.create_task(self._follow(source, sleep)) for source in self._sources]
+        loops.append(asyncio.create_task(self._again_and_again("tidying", self.tidy, TIDY_EVERY_S, sleep)))
+        loops.append(asyncio.create_task(self._again_and_again("asking_who", self.ask_who, ASK_WHO_EVERY_S, sleep)))
+        try:
+            await asyncio.gather(*loops)
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _follow(self, source: Source, sleep: Callable[[float], Awaitable[None]]) -> None:
+        while True:
+            next_at = self._clock.now() + timedelta(seconds=source.interval_s)
+            await self._safely(f"reading_{source.name}", lambda: self._read_if_due(source))
+            try:
+                next_at = await self._next_at(source)
+            except Exception as error:  # the outermost loop: a database that is away comes back
+                log.exception("watch_failed", at="looking", error=type(error).__name__)
+            while (left := (next_at - self._clock.now()).total_seconds()) > 0:
+                await sleep(min(left, _NAP_S))
+
+    async def _next_at(self, source: Source) -> datetime:
+        """When to look at this source next: when it is due, or when the lease of whoever reads it runs out."""
+        now = self._clock.now()
+        state = next((one for one in await self._store.alerts.source_states() if one.source == source.name), None)
+        soonest = now + timedelta(seconds=min(source.interval_s, _NAP_S) / 10)
+        if state is None:
+            return soonest
+        latest = now + timedelta(seconds=source.interval_s)
+        due_at = state.due_at if state.leased_until is None else max(state.due_at, state.leased_until)
+        return max(soonest, min(due_at, latest))
+
+    async def _again_and_again(
+        self,
+        what: str,
+        work: Callable[[], Awaitable[object]],
+        every_s: float,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        while True:
+            await self._safely(what, work)
+            await sleep(every_s)
+
+    async def _safely(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except Exception as error:  # the outermost loop: one bad round must not end all that follow
+            log.exception("watch_failed", at=what, error=type(error).__name__)
+
+    async def one_round(self) -> list[Alert]:
+        """Read every source that is due and free, the lists first; the alerts that are new or changed by it."""
+        changed: list[Alert] = []
+        for source in self._sources:
+            changed += await self._read_if_due(source)
+        return changed + await self.tidy()
+
+    async def tidy(self) -> list[Alert]:
+        """
+        Join alerts and cases, and tell the poster of alerts that wait for their post: those that a replica left behind
+        which died, and those whose time of rest is over. The alerts that changed.
+        """
+        alerts = await self._store.alerts.alerts()
+        changed = await self._joining.join(self._tenant_id, alerts)
+        await self._tell([alert.alert_id for alert in changed])
+        await self._tell_waiting()
+        if self._impressions is not None:
+            self._impressions.want(alerts, self._clock.now() - LEFT_BEHIND_AFTER)
+        return changed
+
+    async def ask_who(self) -> list[Alert]:
+        """Find out who ended what we did not; the alerts that say so now. It may take minutes."""
+        changed = await self._lifters.look(self._holder) if self._lifters is not None else []
+        await self._tell([alert.alert_id for alert in changed])
+        return changed
+
+    # --- one reading ---
+
+    async def _read_if_due(self, source: Source) -> list[Alert]:
+        if source.name in self._reading:
+            return []
+        self._reading.add(source.name)
+        try:
+            return await self._read(source)
+        finally:
+            self._reading.discard(source.name)
+
+    async def _read(self, source: Source) -> list[Alert]:
+        """Read one source if nobody else does. What it says counts only if our lease held until it was written down."""
+        began = self._clock.now()
+        lease = await self._store.alerts.claim_source(source.name, began, self._holder, LEASE_S)
+        if lease is None:
+            return []
+        due = lease.model_copy(update={"due_at": began + timedelta(seconds=source.interval_s)})
+        try:
+            async with asyncio.timeout(self._read_within_s):
+                reading = await source.read(lease.read_until)
+        except ServiceError as error:
+            await self._failed(due, why(error), error)
+        except TimeoutError:
+            await self._failed(due, say("unreadable.timeout", n=round(self._read_within_s)))
+        except Exception as error:  # a fault of ours in one source is blindness too, and must not end the watch
+            log.exception("source_failed", source=source.name, error=type(error).__name__)
+            await self._failed(due, say("unreadable.our_fault"))
+        else:
+            return await self._succeeded(due, reading)
+        return []
+
+    async def _succeeded(self, due: SourceState, reading: Reading) -> list[Alert]:
+        now = self._clock.now()
+        done = due.model_copy(
+            update={
+                "last_read_at": now,
+                "failures": 0,
+                "why": None,
+                "read_until": reading.read_until or due.read_until,
+                "empty_since": None,
+            }
+        )
+        if due.failures >= FAILING_AFTER:
+            await self._store.record(note(Tag.SOURCE_WORKS_AGAIN, None, None, source=due.source))
+        if await self._is_doubtful(reading):
+            if due.empty_since is None:
+                log.warning("list_is_suddenly_empty", source=due.source)
+                reading = reading.model_copy(update={"whole": ()})
+            done = done.model_copy(update={"empty_since": due.empty_since or now})
+        try:
+            return await self._merge(reading, done)
+        except StaleVersion:
+            log.warning("reading_came_too_late", source=due.source)
+            return []
+
+    async def _is_doubtful(self, reading: Reading) -> bool:
+        """Whether everything has vanished from a list at once, which is rather a fault than good news."""
+        if reading.reports or not reading.whole:
+            return False
+        alerts = await self._store.alerts.alerts()
+        return sum(alert.kind in reading.whole and _is_listed(alert) for alert in alerts) >= SUSPICIOUS_FROM
+
+    async def _failed(self, due: SourceState, reason: Text, error: ServiceError | None = None) -> None:
+        """Nothing is concluded. The next reading is due as ever, unless the service asked for more time."""
+        now = self._clock.now()
+        wait_s = error.retry_after_s if isinstance(error, Throttled) and error.retry_after_s else 0.0
+        state = due.model_copy(
+            update={
+                "due_at": max(due.due_at, now + timedelta(seconds=wait_s)),
+                "failures": due.failures + 1,
+                "last_failed_at": now,
+                "why": reason,
+            }
+        )
+        log.warning("source_unreadable", source=due.source, failures=state.failures, error=str(error or reason.key))
+        entries = []
+        if state.failures == FAILING_AFTER:
+            entries = [note(Tag.SOURCE_FAILING, None, None, source=due.source, why=reason.key)]
+        await self._store.alerts.release_source(state, *entries)
+
+    # --- reports ---
+
+    async def take(self, reports: Sequence[Report]) -> list[Alert]:
+        """Reports that came by themselves; returns when they are written down. The alerts that are new or changed."""
+        return await self._merge(Reading(reports=tuple(reports)), None)
+
+    async def _merge(self, reading: Reading, done: SourceState | None) -> list[Alert]:
+        names = frozenset(name for report in reading.reports for name in report.names)
+        facts = await self._facts()
+        gone = await self._about_to_end(reading, facts) if reading.whole else []
+        if gone:
+            endings = await self._joining.endings(gone)
+            facts = replace(facts, endings=endings)
+        changed = await self._store.alerts.merge(
+            self._tenant_id, names, lambda known: merged(known, reading, facts), done=done
+        )
+        if changed:
+            log.info("alerts_changed", n=len(changed), open=sum(alert.is_open for alert in changed))
+        await self._tell([alert.alert_id for alert in changed])
+        if self._impressions is not None:
+            self._impressions.want(changed, self._clock.now())
+        return changed
+
+    async def _facts(self) -> Facts:
+        states = {state.source: state for state in await self._store.alerts.source_states()}
+        shown = states.get(SourceName.RESTRICTED_LIST)
+        return Facts(
+            tenant_id=self._tenant_id,
+            now=self._clock.now(),
+            new_id=new_case_id,
+            list_read_at=shown.last_read_at if shown and not shown.failures else None,
+            cases=await self._store.names_at_work(self._tenant_id),
+        )
+
+    async def _about_to_end(self, reading: Reading, facts: Facts) -> list[Alert]:
+        return missing_from(await self._store.alerts.alerts(), reading, facts)
+
+    # --- telling ---
+
+    async def _tell(self, alert_ids: Sequence[str]) -> None:
+        if alert_ids:
+            now = self._clock.now()
+            self._told.update(dict.fromkeys(alert_ids, now))
+            await self._poster.alerts_changed(alert_ids)
+
+    async def _tell_waiting(self) -> None:
+        now = self._clock.now()
+        waiting = {alert.alert_id: alert for alert in await self._store.alerts.unposted()}
+        self._told = {alert_id: at for alert_id, at in self._told.items() if alert_id in waiting}
+        await self._tell([alert_id for alert_id, alert in waiting.items() if self._is_to_be_told(alert, now)])
+        self._has_looked = True
+
+    def _is_to_be_told(self, alert: Alert, now: datetime) -> bool:
+        """What another replica has noticed is its to tell, unless it does not; after a start nobody may be there."""
+        told_at = self._told.get(alert.alert_id)
+        if told_at is None and not self._has_looked:
+            return True
+        said_at = told_at or alert.noticed_at
+        woke = alert.snoozed_until is not None and said_at < alert.snoozed_until <= now
+        return woke or now - said_at >= TELL_AGAIN_AFTER
+
+
+def _is_listed(alert: Alert) -> bool:
+    lists = (SourceName.RESTRICTED_LIST, SourceName.BLOCKED_CONNECTORS)
+    return any(report.source in lists for report in alert.reports)
