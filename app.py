@@ -12,7 +12,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +29,18 @@ if TYPE_CHECKING:
     import aiohttp
 
     from bot.alert_poster import AlertPoster
+    from bot.alert_webhook import AlertWebhook
     from bot.checks import CheckCards
     from bot.connector import Connector, ServiceHosts
     from bot.endpoint import MessagesEndpoint
     from bot.handlers import Handlers
+    from bot.health import Health
     from bot.identity import BotTokenValidator
     from bot.presenter import Presenter
     from services.access import Access
     from services.alerts.desk import AlertDesk
+    from services.alerts.model import Report
+    from services.alerts.summary import WeeklySummaries
     from services.casework import Casework
     from services.changes import ChangeJobs
     from services.clients.exchange import ExchangeClient
@@ -75,7 +79,6 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     Imports stand here because a command such as `cases` must not wait for the bot SDK to load.
     """
     from bot.connector import Connector, ServiceHosts
-    from bot.health import Health
     from bot.identity import BotTokenValidator
     from bot.presenter import Presenter
     from services import durable
@@ -156,7 +159,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
         validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, machine)
         endpoint = _endpoint(settings, connector, handlers, validator, service_hosts)
-        health = Health(store=store, tokens=tokens, scope=bot_scope, validator=validator, clock=clock)
+        health = _health(parts, tokens, bot_scope, validator)
 
         for job in jobs.all:
             job.take_charge()
@@ -291,6 +294,49 @@ def _step_ups(parts: Parts, session: aiohttp.ClientSession) -> StepUps | None:
     )
     ids = {"tenant_id": settings.tenant_id, "app_id": settings.app_id}
     return StepUps(parts.store, provider, parts.clock, **ids, context=policy.step_up_context)
+
+
+def _health(parts: Parts, tokens: Tokens, scope: str, validator: BotTokenValidator) -> Health:
+    """The three probes."""
+    from bot.health import Health
+    from services.alerts.build import read_sources
+
+    sources = read_sources(parts.settings)
+    return Health(
+        store=parts.store, tokens=tokens, scope=scope, validator=validator, clock=parts.clock, sources=sources
+    )
+
+
+def _alert_webhook(
+    parts: Parts, session: aiohttp.ClientSession, take: Callable[[Sequence[Report]], Awaitable[object]]
+) -> AlertWebhook:
+    """The door for alerts that other systems send; it opens only where the settings name who may."""
+    from functools import partial
+
+    from bot.alert_webhook import AlertWebhook
+    from services.alerts.defender import reports_of
+    from services.alerts.model import SourceName
+    from services.alerts.webhook import Door
+    from services.clients.openid import TenantKeys
+    from services.clock import SystemClock
+
+    settings, machine = parts.settings, SystemClock()
+    keys = TenantKeys(session, machine, login_url=settings.login_url, tenant_id=settings.tenant_id)
+    return AlertWebhook(
+        door=Door(settings.alerts.senders, keys, machine, settings.tenant_id, settings.app_id, settings.login_url),
+        tenant_id=settings.tenant_id,
+        reports_of=partial(reports_of, source=SourceName.WEBHOOK),
+        take=take,
+    )
+
+
+def _weekly(parts: Parts, alert_poster: AlertPoster) -> WeeklySummaries:
+    """What posts the summary of the week when it is due."""
+    from services.alerts.summary import WeeklySummaries
+
+    settings = parts.settings
+    ids = {"tenant_id": settings.tenant_id, "holder": settings.replica_id}
+    return WeeklySummaries(parts.store, alert_poster, parts.clock, settings.alerts.weekly, **ids)
 
 
 def _alert_poster(parts: Parts, connector: Connector) -> AlertPoster:

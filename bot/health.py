@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 import structlog
@@ -36,14 +36,25 @@ class Blind(Exception):
 class Health:
     """The three probes. None of them needs a token, and none of them tells more than names of parts, and numbers."""
 
-    def __init__(self, *, store: Store, tokens: Tokens, scope: str, validator: BotTokenValidator, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        tokens: Tokens,
+        scope: str,
+        validator: BotTokenValidator,
+        clock: Clock,
+        sources: Collection[str],
+    ) -> None:
+        """`sources` are the names of those that are read here; others that the database knows do not count."""
         self._store = store
+        self._sources = sources
         self._clock = clock
         self._checks: dict[str, Callable[[], Awaitable[object]]] = {
             "database": store.ping,
             "token": lambda: tokens.token(scope),
             "keys": lambda: _keys(validator),
-            "sources": lambda: _sources(store),
+            "sources": lambda: _see(store, sources),
         }
 
     async def alive(self, request: web.Request) -> web.Response:
@@ -83,7 +94,7 @@ class Health:
             log.warning("alerts_uncounted", error=f"{type(error).__name__}: {error}")
             return registry
         readable.set(1)
-        count_sources(registry, told[0])
+        count_sources(registry, [state for state in told[0] if state.source in self._sources])
         count_alerts(registry, told[1], len(told[2]))
         count_delays(registry, noticed)
         return registry
@@ -131,8 +142,9 @@ def count_delays(registry: CollectorRegistry, noticed: Sequence[Alert]) -> None:
             delays.observe(max((alert.noticed_at - alert.since).total_seconds(), 0.0))
 
 
-async def _sources(store: Store) -> None:
-    failing = [state.source for state in await store.alerts.source_states() if state.failures >= FAILING_AFTER]
+async def _see(store: Store, sources: Collection[str]) -> None:
+    states = [state for state in await store.alerts.source_states() if state.source in sources]
+    failing = [state.source for state in states if state.failures >= FAILING_AFTER]
     if failing:
         raise Blind(", ".join(failing))
 

@@ -57,7 +57,7 @@ class AlertChecks:
         return [
             *await self._client_secret(),
             watched(self._settings),
-            webhook_check(self._settings.alerts.webhook),
+            webhook_check(self._settings.alerts.senders),
             *await self._early_warning(),
             weekly_check(self._settings, self._clock.now()),
         ]

@@ -285,14 +285,15 @@ class ConversationCheck:
 
 @dataclass(frozen=True)
 class SourceCheck:
-    """Whether the sources can be read."""
+    """Whether the sources can be read; `names` are those that are to be."""
 
     store: Store
+    names: Collection[str]
 
     prefixes = (SOURCE,)
 
     async def look(self) -> Sequence[Report]:
-        return failing_sources(await self.store.alerts.source_states())
+        return failing_sources(s for s in await self.store.alerts.source_states() if s.source in self.names)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,11 @@ class AlertSettings(BaseModel):
     early_warning: EarlyWarningSettings = EarlyWarningSettings()
     weekly: WeeklySettings = WeeklySettings()
 
+    @property
+    def senders(self) -> WebhookSettings:
+        """Who may send alerts to us: nobody when that source is switched off."""
+        return self.webhook if self.watches(SourceName.WEBHOOK) else WebhookSettings()
+
     def watches(self, name: SourceName) -> bool:
         """Whether this source is to be read."""
         return name not in self.off

@@ -95,12 +95,20 @@ def test_every_source_has_words_for_what_is_not_seen() -> None:
 
 async def test_a_source_that_works_again_is_wrong_no_more(plain_store: Store, clock: FakeClock) -> None:
     """The reading shows the whole list of what is wrong, so that what is missing from it has ended."""
-    health = Health(plain_store, [SourceCheck(plain_store)], 60)
+    health = Health(plain_store, [SourceCheck(plain_store, {"defender"})], 60)
     for failures in (3, 0):
         claimed = await plain_store.alerts.claim_source("defender", clock.now(), "r1", 60)
         await plain_store.alerts.release_source(claimed.model_copy(update={"failures": failures}))
         reading = await health.read(None)
         assert (AlertKind.HEALTH,) == reading.whole and bool(failures) == bool(reading.reports)
+
+
+async def test_a_source_that_was_switched_off_does_not_fail(plain_store: Store, clock: FakeClock) -> None:
+    """Its row stays behind in the database, with all its failures."""
+    claimed = await plain_store.alerts.claim_source("defender", clock.now(), "r1", 60)
+    await plain_store.alerts.release_source(claimed.model_copy(update={"failures": 9}))
+
+    assert () == await SourceCheck(plain_store, {"restricted_list"}).look()
 
 
 # --- credentials -----------------------------------------------------------------------------------------------------
@@ -365,7 +373,7 @@ async def test_what_cannot_be_looked_at_stays_as_it_was(plain_store: Store) -> N
     for report in (known, other):
         one = alert(report.about, AlertKind.HEALTH, report=report)
         await plain_store.alerts.merge(TENANT, one.names, lambda before, one=one: [(one, ())])
-    checks: list[Check] = [Broken(), SourceCheck(plain_store)]
+    checks: list[Check] = [Broken(), SourceCheck(plain_store, {"defender"})]
 
     assert (known,) == (await Health(plain_store, checks, 60).read(None)).reports
 
