@@ -107,8 +107,8 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "Application.Read.All",
-        "naming the apps behind the consents, and their publishers",
-        "Suspicious apps cannot be told from others.",
+        "naming the apps behind the consents, and their publishers; when our own client secret ends",
+        "Suspicious apps cannot be told from others, and nobody is warned before the client secret ends.",
         or_instead=("Application.ReadWrite.All", *_ALL_OF_DIRECTORY),
     ),
     Permission(
@@ -130,8 +130,9 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "ExchangeMessageTrace.Read.All",
-        "what the account has sent, by the message trace; whether mail flows again after the unblock",
-        "What was sent cannot be read, so the verdict is less complete, and nobody learns that mail flows.",
+        "what the account has sent, by the message trace; whether mail flows again after the unblock; the early warning",
+        "What was sent cannot be read, so the verdict is less complete, nobody learns that mail flows, and nobody is "
+        "warned early.",
     ),
     Permission(
         "Mail.ReadBasic.All",
@@ -141,13 +142,13 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "SecurityAlert.Read.All",
-        "alerts of Microsoft Defender about the account",
-        "Alerts cannot be read, so the verdict is less complete.",
+        "alerts of Microsoft Defender about the account, and about anybody whose mail it suspects",
+        "Alerts cannot be read, so the verdict is less complete, and what Defender suspects goes unnoticed.",
         or_instead=("SecurityAlert.ReadWrite.All",),
     ),
     Permission(
         "IdentityRiskyUser.Read.All",
-        "the risk that Microsoft sees in the account (Entra ID P2)",
+        "the risk that Microsoft sees in the account, and whose mail the early warning counts (Entra ID P2)",
         "The risk state cannot be read: the verdict is less complete, and the own risk of approvers goes unchecked.",
         or_instead=("IdentityRiskyUser.ReadWrite.All",),
     ),
