@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from bot.presenter import Presenter
     from services.access import Access
     from services.alerts.desk import AlertDesk
+    from services.alerts.impressions import Impressions
     from services.alerts.model import Report
+    from services.alerts.ports import Source
     from services.alerts.summary import WeeklySummaries
+    from services.alerts.watch import Watch
     from services.casework import Casework
     from services.changes import ChangeJobs
     from services.clients.exchange import ExchangeClient
@@ -156,6 +159,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         step_ups = _step_ups(parts, session)
         alert_poster = _alert_poster(parts, connector)
         handlers, check_cards, alert_desk = _handlers(parts, jobs, connector, step_ups, alert_poster)
+        alerting = _alerting(parts, alert_poster, tokens, session)
 
         validator = BotTokenValidator(settings.bot_openid_url, settings.app_id, session, machine)
         endpoint = _endpoint(settings, connector, handlers, validator, service_hosts)
@@ -173,12 +177,14 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         closing.push_async_callback(alert_desk.close)
         closing.push_async_callback(check_cards.close)
         closing.push_async_callback(endpoint.close)
-        address = await closing.enter_async_context(_listening(settings, endpoint, health, step_ups))
+        closing.push_async_callback(alerting.webhook.close)
+        address = await closing.enter_async_context(_listening(settings, endpoint, health, step_ups, alerting.webhook))
         await jobs.remediation.take_up_open_cases(settings.replica_id)
         await jobs.changes.take_up()
         await jobs.followers.take_up()
         await presenter.start()
         await alert_poster.start()
+        await closing.enter_async_context(alerting.running())
         lost = asyncio.Event()
         watching = asyncio.create_task(replica.watch(lost.set))
         closing.callback(watching.cancel)
@@ -201,6 +207,28 @@ class Parts:
     containment: Containment
     prevention: Prevention
     on_call: OnCall
+
+
+@dataclass(frozen=True)
+class Alerting:
+    """What the bot notices and tells by itself."""
+
+    watch: Watch
+    impressions: Impressions
+    weekly: WeeklySummaries
+    webhook: AlertWebhook
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Watching, for as long as the block lasts."""
+        loops = [asyncio.create_task(self.watch.run()), asyncio.create_task(self.weekly.run())]
+        try:
+            yield
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await self.impressions.close()
 
 
 @dataclass(frozen=True)
@@ -305,6 +333,52 @@ def _health(parts: Parts, tokens: Tokens, scope: str, validator: BotTokenValidat
     return Health(
         store=parts.store, tokens=tokens, scope=scope, validator=validator, clock=parts.clock, sources=sources
     )
+
+
+def _alerting(parts: Parts, alert_poster: AlertPoster, tokens: Tokens, session: aiohttp.ClientSession) -> Alerting:
+    """The watch with all that it reads, and what comes in and goes out by itself."""
+    from services.alerts.impressions import SIGNAL_TIMEOUT_S, SIGNALS, Impressions
+    from services.alerts.joining import Joining
+    from services.alerts.lifting import Lifters
+    from services.alerts.watch import Watch
+    from services.investigation.run import SIGNALS as EVERY_SIGNAL
+    from services.investigation.run import Investigation
+
+    store, clock, graph, exchange = parts.store, parts.clock, parts.graph, parts.exchange
+    cheap = {signal_id: EVERY_SIGNAL[signal_id] for signal_id in SIGNALS}
+    investigation = Investigation(graph, exchange, clock, signals=cheap, timeout_s=SIGNAL_TIMEOUT_S)
+    impressions = Impressions(store, clock, investigation, graph, exchange, alert_poster.alerts_changed)
+    watch = Watch(
+        store,
+        alert_poster,
+        clock,
+        _sources(parts, tokens),
+        Joining(store),
+        tenant_id=parts.settings.tenant_id,
+        holder=parts.settings.replica_id,
+        impressions=impressions,
+        lifters=Lifters(store, graph, clock),
+    )
+    return Alerting(watch, impressions, _weekly(parts, alert_poster), _alert_webhook(parts, session, watch.take))
+
+
+def _sources(parts: Parts, tokens: Tokens) -> list[Source]:
+    """Everything that is read for alerts and not switched off."""
+    from services.alerts.build import early_warning_of, health_of
+    from services.alerts.connectors import BlockedConnectors
+    from services.alerts.defender import Defender
+    from services.alerts.restricted_list import RestrictedList
+
+    settings, store, clock, graph = parts.settings, parts.store, parts.clock, parts.graph
+    every_s = settings.watch_interval_seconds
+    sources: list[Source | None] = [
+        RestrictedList(parts.exchange, every_s),
+        BlockedConnectors(parts.exchange, every_s),
+        Defender(graph, clock, every_s),
+        early_warning_of(settings, store, clock, graph, parts.exchange),
+        health_of(settings, store, clock, graph, tokens),
+    ]
+    return [source for source in sources if source is not None and settings.alerts.watches(source.name)]
 
 
 def _alert_webhook(
@@ -509,7 +583,11 @@ def _endpoint(
 
 @asynccontextmanager
 async def _listening(
-    settings: Settings, endpoint: Any, health: Any, step_ups: StepUps | None = None
+    settings: Settings,
+    endpoint: Any,
+    health: Any,
+    step_ups: StepUps | None = None,
+    alert_webhook: AlertWebhook | None = None,
 ) -> AsyncIterator[str]:
     """The HTTP server; hands out its address, which matters when the port was left to the machine (0)."""
     application = web.Application()
@@ -517,6 +595,8 @@ async def _listening(
     application.router.add_get("/healthz", health.alive)
     application.router.add_get("/readyz", health.ready)
     application.router.add_get("/metrics", health.metrics)
+    if alert_webhook is not None:
+        alert_webhook.add_routes(application)
     if step_ups is not None:
         from bot.step_up import StepUpPages
 

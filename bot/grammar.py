@@ -54,6 +54,9 @@ class Verb(StrEnum):
     DENY = "deny"
     REMIND = "remind"
     ON_CALL = "oncall"
+    ALERTS = "alerts"
+    SNOOZE = "snooze"
+    RESTRICTED = "restricted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,26 @@ class Remind:
 
 
 @dataclass(frozen=True, slots=True)
+class Alerts:
+    """The open alerts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Be quiet about an open alert for a while."""
+
+    #: A name, an address, a connector's id, as typed.
+    target: str
+    #: For how long, in minutes; as it was typed, however long that is.
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restricted:
+    """Microsoft's restricted list as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
 class WhoIsOnCall:
     """Who is on call now."""
 
@@ -238,7 +261,7 @@ class Incomplete:
     """A known command whose argument is missing or cannot be one."""
 
     command: Verb
-    what: Literal["target", "target_too_long", "case_id", "format", "reason"]
+    what: Literal["target", "target_too_long", "case_id", "format", "reason", "duration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +287,9 @@ Command = (
     | ApprovalsHere
     | AlertsHere
     | WhoIsOnCall
+    | Alerts
+    | Snooze
+    | Restricted
     | Incomplete
     | Unknown
 )
@@ -314,6 +340,9 @@ LANGUAGES: Mapping[str, Vocabulary] = {
             Verb.HELP: ("help", "?"),
             Verb.APPROVALS_HERE: ("approvals here",),
             Verb.ALERTS_HERE: ("alerts here",),
+            Verb.ALERTS: ("alerts", "open alerts", "list alerts", "show alerts"),
+            Verb.SNOOZE: ("snooze", "snooze alert"),
+            Verb.RESTRICTED: ("restricted", "restricted list", "show restricted", "who is restricted"),
             Verb.APPROVE: ("approve", "approve case"),
             Verb.OVERRIDE: ("override", "override case"),
             Verb.DENY: ("deny", "deny case", "reject", "reject case"),
@@ -357,7 +386,10 @@ LANGUAGES: Mapping[str, Vocabulary] = {
             ),
             Verb.HELP: ("hjälp",),
             Verb.APPROVALS_HERE: ("godkännanden här",),
-            Verb.ALERTS_HERE: ("aviseringar här",),
+            Verb.ALERTS_HERE: ("aviseringar här", "larm här"),
+            Verb.ALERTS: ("larm", "aviseringar", "öppna larm", "visa larm", "visa aviseringar"),
+            Verb.SNOOZE: ("pausa", "pausa larm", "snooza"),
+            Verb.RESTRICTED: ("spärrade", "begränsade", "visa spärrade", "vem är spärrad"),
             Verb.APPROVE: ("godkänn", "godkänn ärende"),
             Verb.OVERRIDE: ("åsidosätt", "åsidosätt ärende"),
             Verb.DENY: ("neka", "neka ärende", "avslå", "avslå ärende"),
@@ -409,6 +441,8 @@ def spell(command: Command, language: str = "en") -> str:
         argument = f"{argument}-{code}"
     if reason := getattr(command, "reason", ""):
         return _spell_decision(command, f"{phrase} {argument} {reason}", f'{phrase} #{argument} "{reason}"')
+    if isinstance(command, Snooze):
+        return _spell_snooze(command, phrase)
     if not argument:
         return " ".join(filter(None, (phrase, getattr(command, "report", None))))
     ending = " json" if getattr(command, "format", "") == "json" else ""
@@ -417,6 +451,12 @@ def spell(command: Command, language: str = "en") -> str:
     if parse(plain) == command:
         return plain
     return f"{phrase} #{argument}{ending}" if verb in _NEEDS_CASE else f'{phrase} "{argument}"{ending}'
+
+
+def _spell_snooze(command: Snooze, phrase: str) -> str:
+    hours, rest = divmod(command.minutes, 60)
+    lasts = f"{command.minutes}m" if rest or not hours else f"{hours}h"
+    return _spell_decision(command, f"{phrase} {command.target} {lasts}", f'{phrase} "{command.target}" {lasts}')
 
 
 def _spell_decision(command: Command, plain: str, careful: str) -> str:
@@ -522,14 +562,26 @@ _NEEDS_NOTHING: Mapping[Verb, Command] = {
     Verb.APPROVALS_HERE: ApprovalsHere(),
     Verb.ALERTS_HERE: AlertsHere(),
     Verb.ON_CALL: WhoIsOnCall(),
+    Verb.ALERTS: Alerts(),
+    Verb.RESTRICTED: Restricted(),
 }
 _VERB_OF: Mapping[type, Verb] = {
     Status: Verb.STATUS,
     Prevention: Verb.PREVENTION,
     Why: Verb.WHY,
+    Snooze: Verb.SNOOZE,
     **{command: verb for needs in (_NEEDS_ACCOUNT, _NEEDS_CASE) for verb, command in needs.items()},
     **{type(command): verb for verb, command in _NEEDS_NOTHING.items()},
 }
+#: How many minutes a unit of time has, by what people call it in any language.
+_MINUTES: Mapping[str, int] = {
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes", "minut", "minuter"), 1),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "t", "tim", "timme", "timmar"), 60),
+    **dict.fromkeys(("d", "day", "days", "dag", "dagar", "dygn"), 24 * 60),
+}
+_DURATION = re.compile(r"(\d{1,6})\s?([a-z]+)")
+#: May stand before it: "snooze jane for 4h".
+_FOR = frozenset({"for", "i", "in"})
 _BEFORE_WHY = frozenset(_folded(word) for language in LANGUAGES.values() for word in language.before_why)
 _AFTER_WHY = sorted((_key(phrase) for language in LANGUAGES.values() for phrase in language.after_why), key=len)
 _CASE_ID = re.compile(r"#?([A-Za-z0-9]{4,12})")
@@ -553,7 +605,30 @@ def _command(head: _Head, words: Sequence[str]) -> Command | None:
         return None if _without_trail(words) else _NEEDS_NOTHING[head.verb]
     if head.verb in _NEEDS_CASE:
         return _about_case(head.verb, words)
+    if head.verb is Verb.SNOOZE:
+        return _snooze(_without_trail(words))
     return _about_account(head.verb, words)
+
+
+def _snooze(words: Sequence[str]) -> Command:
+    """Whom, and at the end for how long: one word ("4h") or two ("4 hours"); "for" may stand between."""
+    for length in (1, 2):
+        minutes = _minutes(words[-length:]) if len(words) >= length else None
+        if minutes is None:
+            continue
+        named = words[:-length]
+        named = named[:-1] if len(named) > 1 and _folded(named[-1]) in _FOR else named
+        target = _target(named)
+        if len(target) > MAX_TARGET:
+            return Incomplete(Verb.SNOOZE, "target_too_long")
+        return Snooze(target, minutes) if target else Incomplete(Verb.SNOOZE, "target")
+    return Incomplete(Verb.SNOOZE, "duration" if words else "target")
+
+
+def _minutes(words: Sequence[str]) -> int | None:
+    """How many minutes the words say, None when they say no time."""
+    found = _DURATION.fullmatch(" ".join(map(_folded, words)))
+    return int(found[1]) * _MINUTES[found[2]] if found and found[2] in _MINUTES else None
 
 
 def _about_case(verb: Verb, words: Sequence[str]) -> Command:

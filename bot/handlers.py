@@ -17,7 +17,10 @@ import structlog
 from bot import grammar
 from bot.activities import Incoming
 from bot.adapter import Reply, invoke_card
+from bot.alert_poster import AlertPoster
+from bot.alert_turns import AlertTurns
 from bot.checks import CheckCards
+from bot.fields import field_of
 from bot.presenter import PREVENTION_LIST, Presenter, case_view
 from bot.replies import (
     access_pass_offer,
@@ -52,6 +55,7 @@ from cards.pictures import pictures
 from cards.render import render
 from cards.views import View
 from services.access_passes import AccessPasses, IssueAccessPass
+from services.alerts.desk import AlertDesk
 from services.approvals import Approvals, DecideApproval, Viewer
 from services.audit import Tag, note
 from services.cases import ActionState, Actor, Approval, ApprovalPurpose, ApprovalState, Case, CaseKind, Text, say
@@ -117,6 +121,8 @@ class Handlers:
         passes: AccessPasses,
         dry_run: DryRun,
         on_call: OnCallAnswers,
+        alert_desk: AlertDesk,
+        alert_poster: AlertPoster,
         presenter: Presenter,
         check_cards: CheckCards,
         store: Store,
@@ -141,6 +147,15 @@ class Handlers:
         self._language = language
         self._step_ups = step_ups
         self._public_url = public_url
+        alerts = AlertTurns(
+            desk=alert_desk,
+            poster=alert_poster,
+            store=store,
+            clock=clock,
+            begin=self._begin,
+            show=self._post_again,
+            copy_language=self._copy_language,
+        )
         self._commands: dict[type, Callable[[Any, Incoming, Actor, Reply], Awaitable[View | None]]] = {
             grammar.Unblock: self._unblock,
             grammar.UnblockConnector: self._unblock_connector,
@@ -166,6 +181,7 @@ class Handlers:
             grammar.Deny: self._deny_by_text,
             grammar.Remind: self._remind_by_text,
             grammar.WhoIsOnCall: self._who_is_on_call,
+            **alerts.commands,
             grammar.Incomplete: self._incomplete,
             grammar.Unknown: self._unknown,
         }
@@ -192,6 +208,7 @@ class Handlers:
             "charts": self._show_charts_by_button,
             "access_pass": self._access_pass,
             "remind": self._remind,
+            **alerts.verbs,
         }
 
     # --- what Teams brings ---
@@ -437,7 +454,7 @@ class Handlers:
         return await self._decide(incoming, who, granted=False)
 
     async def _decide(self, incoming: Incoming, who: Actor, *, granted: bool) -> View:
-        claim, reason = _field(incoming, "claim"), _field(incoming, "reason", required=incoming.verb == "override")
+        claim, reason = field_of(incoming, "claim"), field_of(incoming, "reason", required=incoming.verb == "override")
         order = DecideApproval(claim=claim, by=who, granted=granted, reason=reason, ticked=_ticked(incoming))
         try:
             await self._casework.decide_approval(order)
@@ -467,18 +484,18 @@ class Handlers:
 
     async def _start(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """The same as typing it: a case with a card of its own."""
-        case = await self._casework.open_case(OpenCase(by=who, query=_field(incoming, "query")))
+        case = await self._casework.open_case(OpenCase(by=who, query=field_of(incoming, "query")))
         await self._begin(case, incoming)
         return job_under_way()
 
     async def _unblock_connector_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        await self._open_connector(_field(incoming, "connector"), incoming, who)
+        await self._open_connector(field_of(incoming, "connector"), incoming, who)
         return job_under_way()
 
     async def _refresh(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        if prompt_id := _field(incoming, "prompt", required=False):
+        if prompt_id := field_of(incoming, "prompt", required=False):
             return await self._refresh_prompt(incoming, who, prompt_id)
-        case = await self._casework.case_for(who, _field(incoming, "case"))
+        case = await self._casework.case_for(who, field_of(incoming, "case"))
         copy = await self._store.copy_at(incoming.conversation_id or "", incoming.reply_to_id or "")
         if copy is None:
             await self._adopt(incoming, case, None)
@@ -493,19 +510,19 @@ class Handlers:
         Somebody who may not read cases has the card before their eyes all the same, so they see its harmless form.
         """
         try:
-            case = await self._casework.case_for(who, _field(incoming, "case"))
+            case = await self._casework.case_for(who, field_of(incoming, "case"))
         except NotAllowed as refusal:
             if refusal.reason not in _ONLY_NOT_LISTED:
                 raise
-            case = await self._store.case(_field(incoming, "case"))
+            case = await self._store.case(field_of(incoming, "case"))
         prompt = _prompt_in(case, prompt_id)
         if prompt is None:
             return case_view(await self._casework.case_for(who, case.case_id))
         return await self._prompt_as_seen(incoming, who, case, prompt)
 
     async def _remind(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        prompt_id = _field(incoming, "prompt", required=False)
-        order = RemindApprovers(by=who, case_id=_field(incoming, "case"), prompt_id=prompt_id)
+        prompt_id = field_of(incoming, "prompt", required=False)
+        order = RemindApprovers(by=who, case_id=field_of(incoming, "case"), prompt_id=prompt_id)
         said: Text | None = None
         try:
             case = await self._casework.remind_approvers(order)
@@ -516,30 +533,30 @@ class Handlers:
         return replace(view, refused=said)
 
     async def _choose(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        order = ChooseAccount(by=who, case_id=_field(incoming, "case"), user_oid=_field(incoming, "account"))
+        order = ChooseAccount(by=who, case_id=field_of(incoming, "case"), user_oid=field_of(incoming, "account"))
         return case_view(await self._casework.choose_account(order))
 
     async def _cancel(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        prompt_id = _field(incoming, "prompt", required=False)
-        case = await self._casework.cancel_case(CancelCase(who, _field(incoming, "case"), prompt_id))
+        prompt_id = field_of(incoming, "prompt", required=False)
+        case = await self._casework.cancel_case(CancelCase(who, field_of(incoming, "case"), prompt_id))
         pressed = _prompt_in(case, prompt_id)
         return compose.approval_prompt(case, pressed, Viewer.BYSTANDER) if pressed else case_view(case)
 
     async def _close(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        return case_view(await self._casework.close_case(CloseCase(by=who, case_id=_field(incoming, "case"))))
+        return case_view(await self._casework.close_case(CloseCase(by=who, case_id=field_of(incoming, "case"))))
 
     async def _tell_user(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        return case_view(await self._casework.tell_user(TellUser(by=who, case_id=_field(incoming, "case"))))
+        return case_view(await self._casework.tell_user(TellUser(by=who, case_id=field_of(incoming, "case"))))
 
     async def _contain_again(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """The new case gets a card of its own; the news that was pressed shows that it is being dealt with."""
-        case = await self._casework.contain_again(ContainAgain(by=who, case_id=_field(incoming, "case")))
+        case = await self._casework.contain_again(ContainAgain(by=who, case_id=field_of(incoming, "case")))
         await self._begin(case, incoming)
         return case_view(case)
 
     async def _rehearse_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """The calls come in a message of their own: in place of the prompt they would take its buttons away."""
-        case, prompt = await self._approvals.prompt_of(_field(incoming, "claim"))
+        case, prompt = await self._approvals.prompt_of(field_of(incoming, "claim"))
         view = await self._dry_run_of(case.case_id, who, prompt)
         shown = render(view, self._copy_language(incoming))
         await reply.send(shown.card, summary=shown.summary)
@@ -547,7 +564,7 @@ class Handlers:
 
     async def _show_charts_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """In a message of their own, as the calls of a dry run: the checklist stays where it is, and live."""
-        case = await self._charts.show_charts(ShowCharts(by=who, case_id=_field(incoming, "case")))
+        case = await self._charts.show_charts(ShowCharts(by=who, case_id=field_of(incoming, "case")))
         shown = render(pictures(case), self._copy_language(incoming))
         await reply.send(shown.card, summary=shown.summary)
         return case_view(case)
@@ -559,7 +576,7 @@ class Handlers:
         """
         if incoming.conversation_kind != "personal" or incoming.via != "execute":
             raise NotHere
-        order = IssueAccessPass(by=who, case_id=_field(incoming, "case"))
+        order = IssueAccessPass(by=who, case_id=field_of(incoming, "case"))
         try:
             case, issued = await self._passes.issue_access_pass(order)
         except (PermissionMissing, Rejected) as refusal:
@@ -586,7 +603,7 @@ class Handlers:
 
     async def _prevention_by_button(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         """The list comes in a message of its own; the card that was pressed stays what it is."""
-        case = await self._casework.case_for(who, _field(incoming, "case"))
+        case = await self._casework.case_for(who, field_of(incoming, "case"))
         await self._post_list(case, incoming)
         return await self._as_pressed(incoming, case)
 
@@ -620,13 +637,13 @@ class Handlers:
         return await self._on_list(incoming, who, explain)
 
     async def _assign(self, incoming: Incoming, who: Actor, case_id: str) -> Case:
-        named = _field(incoming, "owner", required=False)
+        named = field_of(incoming, "owner", required=False)
         owner = who if grammar.means_me(named) else await self._tracking.owner_named(who, named)
-        items, due_at = _ticked_items(incoming), end_of_day(_field(incoming, "due_on", required=False))
+        items, due_at = _ticked_items(incoming), end_of_day(field_of(incoming, "due_on", required=False))
         return await self._tracking.assign_items(AssignItems(who, case_id, items, owner, due_at))
 
     async def _fix(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
-        item_id = _field(incoming, "item")
+        item_id = field_of(incoming, "item")
         return await self._on_list(
             incoming, who, lambda case_id: self._tracking.ask_fix(AskFix(by=who, case_id=case_id, item_id=item_id))
         )
@@ -636,7 +653,7 @@ class Handlers:
         The card that was pressed, after the act. What was wrong with the input is said on it, so that nothing has to be
         looked for again.
         """
-        case = await self._casework.case_for(who, _field(incoming, "case"))
+        case = await self._casework.case_for(who, field_of(incoming, "case"))
         try:
             return await self._as_pressed(incoming, await act(case.case_id))
         except (BadInput, BadOwner, BadDate, NothingToFix) as error:
@@ -679,7 +696,7 @@ class Handlers:
             state = await self._step_ups.ask(who, prompt, self._language_of(incoming))
             address = sign_in_address(self._public_url, state)
         if incoming.via == "execute":
-            reason = _field(incoming, "reason", required=False)
+            reason = field_of(incoming, "reason", required=False)
             return sign_in_first(case, prompt, address, ticked=_ticked(incoming), reason=reason)
         link = sign_in_link(case, address)
         if incoming.conversation_kind == "personal" or address is None:
@@ -772,7 +789,7 @@ def _prompt_in(case: Case, prompt_id: str) -> Approval | None:
 
 
 def _listed(incoming: Incoming, name: str) -> tuple[str, ...]:
-    return tuple(part for part in _field(incoming, name, required=False).split(",") if part)
+    return tuple(part for part in field_of(incoming, name, required=False).split(",") if part)
 
 
 def _exactly(call: PlannedCall) -> tuple[str, ...]:
@@ -781,13 +798,3 @@ def _exactly(call: PlannedCall) -> tuple[str, ...]:
         return ()
     body = (json.dumps(call.body),) if call.body is not None and not call.is_cmdlet else ()
     return (f"{call.method} {call.address}", *body)
-
-
-def _field(incoming: Incoming, name: str, *, required: bool = True) -> str:
-    """A field of the card's data. Raises BadInput for a missing one, or one that is no text."""
-    value = incoming.data.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str) or (required and not value.strip()):
-        raise BadInput(what=name)
-    return value.strip()

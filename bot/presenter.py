@@ -11,18 +11,16 @@ What could not be edited stays marked in the database (a copy that shows an olde
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
 from bot.activities import Place, place_of
 from bot.connector import Connector, CopyGone, PlaceGone
+from bot.places import Places, hash_of, post, root_of
 from cards import compose, prevention
 from cards import news as cards_of_news
 from cards.language import Words, best_language
@@ -31,7 +29,7 @@ from cards.views import View
 from services.approvals import Viewer
 from services.cases import Approval, ApprovalPurpose, ApprovalState, Case, CaseKind, CaseState, Text, say
 from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
-from services.conversations import CardCopy, Conversation, ConversationKind, CopyState
+from services.conversations import CardCopy, Conversation, CopyState
 from services.errors import Rejected, ServiceError
 from services.ports import Audience, Clock, Delivery, News, NewsKind
 from services.store import Store
@@ -55,8 +53,6 @@ SWEEP_EVERY_S = 30.0
 #: Stands in place of a prompt's id for the copies that show the prevention list of an account's case.
 PREVENTION_LIST = "prevention"
 
-_CHANNEL_SUFFIXES = ("@thread.tacv2", "@thread.skype")
-
 
 class Presenter:
     """Posts and edits. `start` and `close` own the background tasks."""
@@ -74,6 +70,7 @@ class Presenter:
     ) -> None:
         self._store = store
         self._connector = connector
+        self._places = Places(store)
         self._clock = clock
         self._language = language
         self._approvals_conversation = approvals_conversation
@@ -81,9 +78,14 @@ class Presenter:
         self._sleep = sleep
         self._marked: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._listeners: list[Callable[[str], Awaitable[None]]] = []
         #: Outcomes that reached nobody yet, by the id of the news: of which case, and how often it was tried.
         self._untold: dict[str, tuple[str, int]] = {}
         self._is_closed = False
+
+    def tell_also(self, listener: Callable[[str], Awaitable[None]]) -> None:
+        """Let somebody know as well when a case changes: whoever has cards of their own that say how it stands."""
+        self._listeners.append(listener)
 
     async def start(self) -> None:
         """Bring every card up to date, and keep doing so."""
@@ -117,13 +119,13 @@ class Presenter:
         case = await self._store.case(case_id)
         live = await self._posted(case_id, prompt_id)
         copies = [] if again else live
-        posted = in_chats = {_root(copy.conversation_id) for copy in copies}
+        posted = in_chats = {root_of(copy.conversation_id) for copy in copies}
         chats = await self._store.personal_conversations(people)
         await self._show_to(live, people)
         in_channel = await self._post_in_channel(case, prompt_id, posted, people)
         each = [await self._post_in_chat(case, prompt_id, in_chats, chat) for chat in chats]
         heard = {chat.user_oid.lower() for chat, sent in zip(chats, each, strict=True) if sent.delivered}
-        is_there = _root(in_channel.conversation_id) in posted
+        is_there = root_of(in_channel.conversation_id) in posted
         if is_there and _asks_more_than(heard, case.prompt(prompt_id), people):
             in_channel = await self._post_in_channel(case, prompt_id, set(), people)  # an edit makes no sound
         return [in_channel, *each]
@@ -132,7 +134,7 @@ class Presenter:
         """Those who are asked from now on see a card of their own too, where it was posted before."""
         known = [chat.member_id for chat in await self._store.personal_conversations(people) if chat.member_id]
         for copy in copies:
-            place = await self._place(copy.conversation_id)
+            place = await self._places.place(copy.conversation_id)
             more = known if place is not None and place.kind != "personal" else ()
             viewers = tuple(dict.fromkeys((*copy.viewers, *more)))[:MAX_VIEWERS]
             unread_for = copy.readers_unread_for
@@ -170,7 +172,7 @@ class Presenter:
     async def _with_readers_at_last(self, case: Case, copy: CardCopy) -> CardCopy:
         """The copy of an open question whose readers could not be read, after one more try."""
         is_open = copy.prompt_id is not None and case.prompt(copy.prompt_id).state is ApprovalState.PENDING
-        place = await self._place(copy.conversation_id) if is_open else None
+        place = await self._places.place(copy.conversation_id) if is_open else None
         if place is None:
             return copy.model_copy(update={"readers_unread_for": None})
         return await self._with_readers(case, place, copy.readers_unread_for or (), copy)
@@ -197,7 +199,7 @@ class Presenter:
     async def _news_to_on_call(self, case: Case, news: News) -> Delivery:
         chosen = await self._store.chosen(ALERTS_CONVERSATION) or self._alerts_conversation
         conversation_id = chosen or await self._store.chosen(APPROVALS_CONVERSATION) or self._approvals_conversation
-        place = await self._place(conversation_id) if conversation_id else None
+        place = await self._places.place(conversation_id) if conversation_id else None
         if place is None:
             return _undelivered("channel", conversation_id, say("delivery.no_approvals_conversation"))
         return await self._deliver("channel", case, place, self._language, news=news)
@@ -224,7 +226,7 @@ class Presenter:
                 await self._connector.send(place, shown.card, summary=shown.summary)
             except ServiceError as error:
                 log.warning("not_told", error=str(error))
-                await self._mark_gone(place, error)
+                await self._places.mark_gone(place, error)
                 return False
             return True
         return False
@@ -234,7 +236,7 @@ class Presenter:
         if news.audience is not Audience.REQUESTER:
             return []
         asked = [copy for copy in await self._store.copies_of(case.case_id) if not copy.prompt_id and not copy.news]
-        place = await self._place(asked[0].conversation_id) if asked else None
+        place = await self._places.place(asked[0].conversation_id) if asked else None
         return [(place, asked[0].language)] if place else []
 
     # --- posting ---
@@ -266,9 +268,9 @@ class Presenter:
         conversation_id = await self._store.chosen(APPROVALS_CONVERSATION) or self._approvals_conversation
         if not conversation_id:
             return _undelivered("channel", "", say("delivery.no_approvals_conversation"))
-        if _root(conversation_id) in posted:
+        if root_of(conversation_id) in posted:
             return Delivery(place="channel", conversation_id=conversation_id, delivered=True)
-        place = await self._place(conversation_id)
+        place = await self._places.place(conversation_id)
         if place is None:
             return _undelivered("channel", conversation_id, say("delivery.no_service_url"))
         return await self._deliver("channel", case, place, self._language, prompt_id=prompt_id, people=people)
@@ -294,7 +296,7 @@ class Presenter:
             await self._post(case, place, language, prompt_id=prompt_id, news=news, people=people)
         except ServiceError as error:
             log.warning("card_undelivered", case_id=case.case_id, place=kind, error=str(error))
-            await self._mark_gone(place, error)
+            await self._places.mark_gone(place, error)
             asked = case.prompt(prompt_id) if _is_question(prompt_id) and prompt_id else None
             if asked is not None and isinstance(error, Rejected) and await self._say_it(case, asked, place, language):
                 return Delivery(place=f"{kind} as text", conversation_id=place.conversation_id, delivered=True)
@@ -356,15 +358,13 @@ class Presenter:
         copy = await self._new_copy(case, prompt_id, place, language, people, news)
         await self._store.save_copy(copy)
         shown = render(view_of(case, copy), language)
-        is_channel_root = place.kind == "channel" and place == place.channel_root
-        post = self._connector.start_thread if is_channel_root else self._connector.send
-        sent = await post(place, shown.card, summary=shown.summary)
+        sent = await post(self._connector, place, shown)
         copy = copy.model_copy(
             update={
                 "conversation_id": sent.conversation_id,
                 "activity_id": sent.activity_id,
                 "state": CopyState.LIVE,
-                "shown_hash": _hash(shown),
+                "shown_hash": hash_of(shown),
                 "shown_version": _version_shown(case, copy),
             }
         )
@@ -393,6 +393,8 @@ class Presenter:
             while case_id in self._marked:
                 self._marked.discard(case_id)
                 await self._bring_up_to_date(case_id)
+                for listener in self._listeners:
+                    await listener(case_id)
                 await self._sleep(GATHER_S)
         except Exception as error:  # the outermost loop: the sweep tries again
             log.exception("follow_failed", case_id=case_id, error=type(error).__name__)
@@ -436,7 +438,7 @@ class Presenter:
         if copy.readers_unread_for is not None:
             copy = await self._with_readers_at_last(case, copy)
         shown = render(view_of(case, copy), copy.language)
-        if _hash(shown) != copy.shown_hash:
+        if hash_of(shown) != copy.shown_hash:
             try:
                 await self._put(copy, shown)
             except (CopyGone, Rejected) as error:
@@ -447,42 +449,18 @@ class Presenter:
                 log.warning("edit_failed", case_id=case.case_id, copy_id=copy.copy_id, error=str(error))
                 return
         if copy.shown_version != case.version:
-            update = {"shown_hash": _hash(shown), "shown_version": _version_shown(case, copy)}
+            update = {"shown_hash": hash_of(shown), "shown_version": _version_shown(case, copy)}
             await self._store.save_copy(copy.model_copy(update=update))
 
     async def _put(self, copy: CardCopy, shown: Rendered) -> None:
-        place = await self._place(copy.conversation_id)
+        place = await self._places.place(copy.conversation_id)
         if place is None or copy.activity_id is None:
             raise CopyGone("no_place")
         try:
             await self._connector.update(place, copy.activity_id, shown.card, summary=shown.summary)
         except PlaceGone as error:
-            await self._mark_gone(place, error)
+            await self._places.mark_gone(place, error)
             raise CopyGone(error.code) from error
-
-    # --- places ---
-
-    async def _place(self, conversation_id: str) -> Place | None:
-        """
-        Where to post for this conversation. One that never spoke to the bot borrows the connector address of the one
-        that spoke last: the address is the tenant's region, not the conversation's.
-        """
-        known = await self._store.conversation(_root(conversation_id))
-        spoke_last = known or await self._store.newest_conversation()
-        if spoke_last is None:
-            return None
-        kind = known.kind.value if known else _guessed_kind(conversation_id)
-        return Place(
-            spoke_last.service_url, conversation_id, spoke_last.tenant_id, kind, spoke_last.bot_id, spoke_last.bot_name
-        )
-
-    async def _mark_gone(self, place: Place, error: ServiceError) -> None:
-        """Teams says that the bot is not in there any more; an installation makes it active again."""
-        if not isinstance(error, PlaceGone):
-            return
-        known = await self._store.conversation(_root(place.conversation_id))
-        if known is not None:
-            await self._store.remember_conversation(known.model_copy(update={"active": False}))
 
 
 def view_of(case: Case, copy: CardCopy) -> View:
@@ -540,17 +518,3 @@ def _person_of(case: Case, news: News) -> str:
 
 def _undelivered(kind: str, conversation_id: str, problem: Text) -> Delivery:
     return Delivery(place=kind, conversation_id=conversation_id, delivered=False, problem=problem)
-
-
-def _root(conversation_id: str) -> str:
-    return conversation_id.partition(";messageid=")[0]
-
-
-def _guessed_kind(conversation_id: str) -> Any:
-    if _root(conversation_id).endswith(_CHANNEL_SUFFIXES):
-        return ConversationKind.CHANNEL.value
-    return ConversationKind.GROUP_CHAT.value if conversation_id.startswith("19:") else ConversationKind.PERSONAL.value
-
-
-def _hash(shown: Rendered) -> str:
-    return hashlib.sha256(json.dumps(shown.card, sort_keys=True).encode()).hexdigest()

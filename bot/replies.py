@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from bot import grammar
 from bot.presenter import case_view, view_of
 from cards import compose
+from cards.alerts import who
 from cards.views import Button, Tone, View
+from services.alerts.model import Alert
 from services.cases import Approval, ApprovalPurpose, Case, Text, say
 from services.casework import APPROVALS_CONVERSATION
 from services.conversations import CardCopy
@@ -115,6 +118,12 @@ def job_under_way() -> View:
     return compose.notice(Tone.ACCENT, say("notice.job_under_way"))
 
 
+def snoozed(alerts: Sequence[Alert]) -> View:
+    """What is quiet now, and until when."""
+    told = tuple(say("notice.alert_snoozed", who=who(alert), until=alert.snoozed_until) for alert in alerts)
+    return compose.notice(Tone.GOOD, told[0], told[1:])
+
+
 def undo_asked() -> View:
     return compose.notice(Tone.GOOD, say("notice.undo_asked"))
 
@@ -201,6 +210,7 @@ def _example(command: grammar.Incomplete, language: str) -> str:
         grammar.Verb.OVERRIDE: grammar.Override("K4P7Z9", _reason(language), "3FX"),
         grammar.Verb.DENY: grammar.Deny("K4P7Z9", "ring Jane först" if language == "sv" else "call Jane first"),
         grammar.Verb.REMIND: grammar.Remind("K4P7Z9"),
+        grammar.Verb.SNOOZE: grammar.Snooze("jane@contoso.com", 4 * 60),
     }
     return grammar.spell(examples.get(command.command, grammar.Help()), language)
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from cards import faces
-from cards.alerts import mentions_of, needs_somebody, reasons, since, state_lines, who
+from cards.alerts import is_about_everybody, mentions_of, needs_somebody, reasons, since, state_lines, who
 from cards.views import AlertTableView, Button, Form, Mark, NoticeView, TableRow, Tone
 from services.alerts.desk import ListedBlock, OpenAlerts, RestrictedNow
 from services.alerts.model import (
@@ -57,6 +57,7 @@ def digest(
     startable = [alert for alert in alerts if can_be_started(alert, _case(alert, cases))]
     called = mentions_of(mentions) if waiting else ()
     about = {"digest": digest_id}
+    on = {"on": "digest", **about, "page": str(page)}
     everything = Button("alert_start_all", say("button.alert_start_all", n=len(startable)), about, style="positive")
     return AlertTableView(
         headline=say("digest.headline", n=len(alerts)),
@@ -65,7 +66,7 @@ def digest(
         calls=say("alert.calls") if called else None,
         mentions=called,
         columns=_COLUMNS,
-        rows=tuple(_row(alert, _case(alert, cases), now) for alert in _page(ordered, page)),
+        rows=tuple(_row(alert, _case(alert, cases), now, on) for alert in _page(ordered, page)),
         place=_place(len(ordered), page),
         form=_form([everything] if len(startable) > 1 else [], len(ordered), page, "alert_page", about),
     )
@@ -123,7 +124,7 @@ def alert_list(told: OpenAlerts, now: datetime, page: int = 0) -> AlertTableView
     """What is open; when nothing is, how sure that is."""
     ordered = _what_waits_first(told.alerts, told.cases, now)
     waiting = [alert for alert in ordered if needs_somebody(alert, _case(alert, told.cases), now)]
-    blind = _blind(told.sources)
+    blind, on = _blind(told.sources), {"on": "alerts", "page": str(page)}
     headline = say("alert_list.headline", n=len(ordered)) if ordered else say("alert_list.none")
     if not ordered and blind:
         headline = say("alert_list.none_known")
@@ -132,7 +133,7 @@ def alert_list(told: OpenAlerts, now: datetime, page: int = 0) -> AlertTableView
         tone=Tone.WARNING if blind and not waiting else _tone(waiting, bool(ordered)),
         needed=(*blind, *(() if blind else _read_at(told.sources))),
         columns=_COLUMNS,
-        rows=tuple(_row(alert, _case(alert, told.cases), now) for alert in _page(ordered, page)),
+        rows=tuple(_row(alert, _case(alert, told.cases), now, on) for alert in _page(ordered, page)),
         place=_place(len(ordered), page),
         form=_form([], len(ordered), page, "alerts_page", {}),
     )
@@ -168,7 +169,7 @@ def _read_at(sources: Sequence[SourceState]) -> tuple[Text, ...]:
 
 def restricted(told: RestrictedNow, page: int = 0) -> AlertTableView:
     """Who may not send, read from Microsoft at this moment. What could not be read is never nobody."""
-    count = len(told.entries)
+    count, on = len(told.entries), {"on": "restricted", "page": str(page)}
     headline = say("restricted.headline", n=count) if count else say("restricted.none")
     if told.unread and not count:
         headline = say("restricted.unknown")
@@ -177,13 +178,13 @@ def restricted(told: RestrictedNow, page: int = 0) -> AlertTableView:
         tone=Tone.WARNING if told.unread or count else Tone.GOOD,
         needed=(*told.unread, say("restricted.read_at", at=told.at)),
         columns=_COLUMNS,
-        rows=tuple(_listed_row(entry, told.at) for entry in _page(told.entries, page)),
+        rows=tuple(_listed_row(entry, told.at, on) for entry in _page(told.entries, page)),
         place=_place(count, page),
         form=_form([], count, page, "restricted_page", {}),
     )
 
 
-def _listed_row(entry: ListedBlock, now: datetime) -> TableRow:
+def _listed_row(entry: ListedBlock, now: datetime, on: Mapping[str, str]) -> TableRow:
     named = entry.name and entry.name != entry.about
     began = say("alert.since", at=entry.since) if entry.since else say("restricted.since_unknown")
     ends = (say("restricted.temporary"),) if entry.temporary else ()
@@ -192,13 +193,13 @@ def _listed_row(entry: ListedBlock, now: datetime) -> TableRow:
         who=_lines(entry.name if named else entry.about, entry.about if named else ""),
         said=(began, *ends, *reason_lines(entry.reason)[:_REASONS_IN_A_ROW]),
         mark=_mark(alert, case, now) if alert else Mark("!", say("digest.row.waits"), "attention"),
-        button=_listed_button(entry),
+        button=_listed_button(entry, on),
     )
 
 
-def _listed_button(entry: ListedBlock) -> Button | None:
+def _listed_button(entry: ListedBlock, on: Mapping[str, str]) -> Button | None:
     if entry.alert is not None:
-        return _row_button(entry.alert, entry.case)
+        return _row_button(entry.alert, entry.case, on)
     if entry.is_connector:
         return Button("unblock_connector", say("button.row_start"), {"connector": entry.about})
     return Button("start", say("button.row_start"), {"query": entry.about})
@@ -207,25 +208,36 @@ def _listed_button(entry: ListedBlock) -> Button | None:
 # --- rows and pages --------------------------------------------------------------------------------------------------
 
 
-def _row(alert: Alert, case: Case | None, now: datetime) -> TableRow:
+def _row(alert: Alert, case: Case | None, now: datetime, on: Mapping[str, str]) -> TableRow:
+    """`on` tells the card and the page that the button is on, so that the answer is that page again."""
     name = who(alert)
-    titled = alert.kind in (AlertKind.HEALTH, AlertKind.TENANT_RESTRICTED)
-    first = say(f"digest.row.{alert.kind.value}") if titled else say("word.listed", items=[name])
-    address = () if titled or name == alert.about else (say("word.listed", items=[alert.about]),)
+    title = _title(alert)
+    first = say(f"digest.row.{title}") if title else say("word.listed", items=[name])
+    address = () if title or name == alert.about else (say("word.listed", items=[alert.about]),)
     why = reasons(alert)[:_REASONS_IN_A_ROW]
     return TableRow(
         who=(first, *address),
         said=(since(alert), *why),
         mark=_mark(alert, case, now),
-        button=_row_button(alert, case),
+        button=_row_button(alert, case, on),
     )
 
 
-def _row_button(alert: Alert, case: Case | None) -> Button | None:
+def _title(alert: Alert) -> str:
+    """What stands in place of a name for what has none; "" for everything else."""
+    if alert.kind is AlertKind.HEALTH:
+        return "health"
+    if is_about_everybody(alert):
+        return "tenant_restricted"
+    return "" if alert.is_named else "connector_unnamed"
+
+
+def _row_button(alert: Alert, case: Case | None, on: Mapping[str, str]) -> Button | None:
+    about = {"alert": alert.alert_id, **on}
     if can_be_started(alert, case):
-        return Button("alert_start", say("button.row_start"), {"alert": alert.alert_id})
+        return Button("alert_start", say("button.row_start"), about)
     if alert.is_open and alert.case_id is not None:
-        return Button("alert_case", say("button.row_case"), {"alert": alert.alert_id})
+        return Button("alert_case", say("button.row_case"), about)
     return None
 
 

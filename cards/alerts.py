@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from cards import faces
 from cards.views import AlertView, Button, Choice, Choices, Form, Line, Mention, Tone
 from services.alerts.model import (
+    TENANT,
+    UNNAMED_CONNECTOR,
     WITHOUT_RESULT,
     Alert,
     AlertKind,
@@ -82,7 +84,21 @@ def who(alert: Alert) -> str:
 
 def headline(alert: Alert) -> Text:
     over = "" if alert.is_open else ".over"
+    if alert.about == UNNAMED_CONNECTOR:
+        return say(f"alert.headline.connector_unnamed{over}")
+    if is_about_everybody(alert):
+        return say("alert.headline.tenant_restricted.over" if over else _of_everybody("headline", alert))
     return say(f"alert.headline.{alert.kind.value}{over}", who=who(alert))
+
+
+def is_about_everybody(alert: Alert) -> bool:
+    """Whether it concerns the organisation as a whole."""
+    return alert.kind is AlertKind.TENANT_RESTRICTED or alert.about == TENANT
+
+
+def _of_everybody(what: str, alert: Alert) -> str:
+    restricted = alert.kind is AlertKind.TENANT_RESTRICTED
+    return f"alert.{what}.{'tenant_restricted' if restricted else 'tenant_warning'}"
 
 
 def since(alert: Alert) -> Text:
@@ -94,8 +110,10 @@ def since(alert: Alert) -> Text:
 def reasons(alert: Alert) -> tuple[Text, ...]:
     """Why, by the report that tells most; nothing for what needs no reason."""
     report = alert.report
-    if alert.kind in (AlertKind.EARLY_WARNING, AlertKind.HEALTH):
-        return (report.what,) if report.what else ()
+    if report.what is not None:
+        return (report.what,)
+    if alert.kind is AlertKind.HEALTH:
+        return ()
     told = reason_lines(report.reason)[:MAX_REASONS] if report.reason else ()
     titles = dict.fromkeys(each.title for each in alert.reports if _is_microsofts_alert(each) and each.title)
     return (*told, *(say("alert.microsoft_says", title=title) for title in titles)) or reason_lines({})
@@ -156,6 +174,8 @@ def _meaning(alert: Alert) -> tuple[Text, ...]:
         return reasons(alert)
     if alert.kind is AlertKind.SENDER_RESTRICTED and alert.report.temporary:
         return (say("alert.means.until_tomorrow"),)
+    if is_about_everybody(alert):
+        return (say(_of_everybody("means", alert)),)
     return (say(f"alert.means.{alert.kind.value}"),)
 
 
@@ -163,7 +183,7 @@ def _facts(alert: Alert) -> tuple[Text, ...]:
     if alert.kind is AlertKind.HEALTH:
         return (since(alert),)
     noticed_by = say("alert.noticed_by", sources=_sources(alert))
-    about = () if alert.kind is AlertKind.TENANT_RESTRICTED or who(alert) == alert.about else (alert.about,)
+    about = () if not alert.is_named or who(alert) == alert.about else (alert.about,)
     return (*(say("fact.account", upn=each) for each in about), since(alert), *reasons(alert), noticed_by)
 
 
@@ -174,7 +194,7 @@ def _sources(alert: Alert) -> list[Text]:
 
 def _impression(alert: Alert) -> tuple[Line, ...]:
     """What the quickest checks show; only accounts have any."""
-    if alert.kind in (AlertKind.CONNECTOR_BLOCKED, AlertKind.TENANT_RESTRICTED, AlertKind.HEALTH):
+    if alert.kind in (AlertKind.CONNECTOR_BLOCKED, AlertKind.HEALTH) or is_about_everybody(alert):
         return ()
     if alert.impression is None:
         if not alert.is_open:
@@ -191,7 +211,7 @@ def _form(alert: Alert, case: Case | None) -> Form | None:
     """Nothing to press once it is over; once a case deals with it, nothing but ways to look at it."""
     if not alert.is_open:
         return None
-    about, waits = {"alert": alert.alert_id}, not is_in_hand(alert, case)
+    about, waits = {"alert": alert.alert_id, "on": "alert"}, not is_in_hand(alert, case)
     portal = _portal(alert)
     offered = (
         Button("alert_start", say("button.alert_start"), about, "positive") if can_be_started(alert, case) else None,

@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from services.alerts.dealing import case_of, cases_of
-from services.alerts.model import STARTABLE, WITHOUT_RESULT, Alert, AlertKind, SourceState, can_be_started
+from services.alerts.model import Alert, AlertKind, SourceState, can_be_started, is_in_hand
 from services.alerts.ports import AlertPoster
 from services.audit import NewEntry, Tag, note
 from services.cases import Actor, Case, CaseKind, Text, say
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 
 #: For how long an alert may be put off: over a weekend, and no longer.
 LONGEST_SNOOZE = timedelta(hours=72)
+#: How many things are named when something fits several.
+MOST_NAMED = 5
 #: How long Exchange may take to give the lists: somebody waits for the answer.
 LIST_TIMEOUT_S = 8.0
 
@@ -178,13 +180,13 @@ class AlertDesk:
         async with self._one_at_a_time:
             alert = await self._store.alerts.alert(order.alert_id)
             await self._not_the_subject(order.by, alert)
-            if (case := await self._case_in_hand(alert)) is not None:
+            case = await case_of(self._store, alert)
+            if case is not None and is_in_hand(alert, case):
                 await self._casework.may_read(order.by)
                 return Started(alert, case, is_new=False)
-            if not alert.is_open or alert.kind not in STARTABLE:
+            if not can_be_started(alert, case):
                 raise AlertOver(alert_id=alert.alert_id)
-            case = await self._casework.open_case(_order_for(alert, order.by))
-            return await self._kept(alert, case, order.by)
+            return await self._kept(alert, await self._casework.open_case(_order_for(alert, order.by)), order.by)
 
     async def _kept(self, seen: Alert, case: Case, by: Actor) -> Started:
         """The case as that of the alert. When another replica was first, its case stays and ours is called off."""
@@ -253,7 +255,7 @@ class AlertDesk:
         """
         await self._casework.may_read(order.by)
         if not timedelta() < order.lasts <= LONGEST_SNOOZE:
-            raise BadDuration(hours=int(LONGEST_SNOOZE / timedelta(hours=1)))
+            raise BadDuration(hours=str(int(LONGEST_SNOOZE / timedelta(hours=1))))
         ids = [order.alert_id] if order.alert_id else await self._open_about(order.target)
         until = self._clock.now() + order.lasts
         quiet = {"snoozed_until": until, "snoozed_by": order.by, "set_aside_by": None, "set_aside_at": None}
@@ -300,7 +302,7 @@ class AlertDesk:
             raise NoOpenAlert(query=target)
         names = dict.fromkeys(alert.about for alert in found)
         if len(names) > 1:
-            raise SeveralAlerts(query=target, names=tuple(names))
+            raise SeveralAlerts(query=target, names=", ".join(list(names)[:MOST_NAMED]))
         return [alert.alert_id for alert in found]
 
     # --- questions ---
@@ -356,11 +358,6 @@ class AlertDesk:
             return entry
         name = entry.name or alert.name
         return ListedBlock(**{**vars(entry), "name": name, "alert": alert, "case": await case_of(self._store, alert)})
-
-    async def _case_in_hand(self, alert: Alert) -> Case | None:
-        """The case that deals with it; one that ended without a result deals with nothing."""
-        case = await case_of(self._store, alert)
-        return case if case is not None and case.state not in WITHOUT_RESULT else None
 
     async def _not_the_subject(self, who: Actor, alert: Alert) -> None:
         if _is_own(who, alert):

@@ -1,0 +1,522 @@
+"""
+Alerts on their way to people: a card for each, one digest for many at once, and every posted card kept true.
+
+Fulfils the port `AlertPoster`. An alert is claimed in the database before it is posted, so that only one replica posts
+it; the card is written down before the post, so that a restart knows that one may be out there. What Teams refused for
+certain is given back and tried again by `sweep`. What nobody knows the end of waits a while before it is posted again:
+better twice than never, and whoever presses the lost card meanwhile makes it ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import structlog
+
+from bot.activities import Place
+from bot.connector import Connector, CopyGone, PlaceGone, Uncertain
+from bot.places import Places, hash_of, post
+from cards.alert_digest import digest
+from cards.alerts import alert_card
+from cards.render import Rendered, render
+from cards.views import View
+from cards.weekly import weekly
+from services.alerts.dealing import case_of, cases_of
+from services.alerts.model import TENANT, Alert, AlertCopy, AlertKind, is_in_hand
+from services.alerts.summary import WeeklySummary
+from services.audit import NewEntry, Tag, note
+from services.cases import Actor
+from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
+from services.errors import AlertNotFound, Rejected, ServiceError
+from services.ports import Clock
+from services.store import Store
+
+log = structlog.get_logger()
+
+#: Changes within this time become one edit.
+GATHER_S = 0.25
+#: A digest of very many is drawn anew no more often than this.
+DIGEST_EVERY_S = 2.0
+#: From this many alerts within this time on they are told in a digest; what follows within it joins.
+DIGEST_WITHIN = timedelta(minutes=1)
+#: More rows than this stand in another digest.
+MAX_ROWS = 2000
+#: How long one post may take, pauses that Teams asks for included.
+POST_LIMIT_S = 25.0
+#: After this long nobody is posting any more what was begun: longer than POST_LIMIT_S, and than writing it down.
+GIVEN_UP_AFTER = timedelta(seconds=40)
+SWEEP_EVERY_S = 5.0
+#: How many cards are posted or edited at the same time.
+AT_ONCE = 8
+#: So loud that they have a card of their own whatever else there is; so does what concerns everybody.
+_ALONE = frozenset({AlertKind.HEALTH, AlertKind.TENANT_RESTRICTED})
+
+_POSTING, _LIVE, _GONE = "posting", "live", "gone"
+
+
+class OnCallPeople(Protocol):
+    """Who is to be called; fulfilled by `services.alerts.calling.Calling`."""
+
+    async def people(self) -> tuple[Actor, ...]:
+        """The on-call, at once; nobody when that is not known. Never raises for a source."""
+        ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a card is about: one alert, or those of a digest."""
+
+    alert_id: str | None = None
+    digest_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"alert:{self.alert_id}" if self.alert_id else f"digest:{self.digest_id}"
+
+
+@dataclass
+class _OpenDigest:
+    """The digest that what comes next belongs to."""
+
+    digest_id: str
+    last_at: datetime
+    rows: int
+
+
+class AlertPoster:
+    """Posts and edits. `start` and `close` own the background tasks."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        connector: Connector,
+        clock: Clock,
+        language: str,
+        on_call: OnCallPeople,
+        alerts_conversation: str = "",
+        approvals_conversation: str = "",
+        digest_from: int = 5,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._alerts = store.alerts
+        self._connector = connector
+        self._places = Places(store)
+        self._clock = clock
+        self._language = language
+        self._on_call = on_call
+        self._settings = ((ALERTS_CONVERSATION, alerts_conversation), (APPROVALS_CONVERSATION, approvals_conversation))
+        self._digest_from = digest_from
+        self._sleep = sleep
+        self._marked: set[str] = set()
+        self._marked_digests: set[str] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        #: Moments at which alerts were put before people lately.
+        self._told: deque[datetime] = deque()
+        self._digest: _OpenDigest | None = None
+        self._posting: set[str] = set()
+        #: Subjects of which a card is known to be out there.
+        self._known: set[str] = set()
+        self._undelivered: set[str] = set()
+        #: Cards that show a case and could not be edited: no version of an alert tells of them.
+        self._behind: set[str] = set()
+
+    async def start(self) -> None:
+        """Post what waits, bring every card up to date, and keep doing so."""
+        in_hand = [alert.alert_id for alert in await self._alerts.alerts() if alert.case_id is not None]
+        self._tasks["sweep"] = asyncio.create_task(self._sweep_for_ever())
+        await self.alerts_changed(in_hand)  # their cases may have moved while nobody was there to see it
+
+    async def close(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def settled(self) -> None:
+        """Wait until nothing is marked and nothing is being posted or edited."""
+        while waiting := [task for name, task in self._tasks.items() if name != "sweep"]:
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    # --- the port, and what else is told ---
+
+    async def alerts_changed(self, alert_ids: Sequence[str]) -> None:
+        if alert_ids:
+            self._marked.update(alert_ids)
+            self._run("alerts", self._follow_alerts)
+
+    async def case_changed(self, case_id: str) -> None:
+        """Cards of alerts say how the case stands that deals with them."""
+        await self.alerts_changed([alert.alert_id for alert in await self._alerts.alerts_of_case(case_id)])
+
+    async def adopt(self, subject: Subject, place: Place, activity_id: str, language: str) -> None:
+        """Let a message that shows this, and of which nothing is written down, follow from now on."""
+        where = (place.conversation_id, activity_id)
+        if await self.shows(subject, *where) or await self._store.copy_at(*where) is not None:
+            return
+        copy = self._new_copy(subject, place.conversation_id, language, ())
+        await self._alerts.save_copy(copy.model_copy(update={"activity_id": activity_id, "state": _LIVE}))
+        self._known.add(subject.key)
+        await self._mark(subject)
+
+    async def shows(self, subject: Subject, conversation_id: str, activity_id: str) -> bool:
+        """Whether the message there is a card of this."""
+        known = await self._copies(subject)
+        return any((copy.conversation_id, copy.activity_id) == (conversation_id, activity_id) for copy in known)
+
+    async def post_weekly(self, summary: WeeklySummary) -> None:
+        """Post the summary of a week, once. Raises ServiceError when it cannot be posted now."""
+        subject = Subject(digest_id=summary.summary_id)
+        if any(copy.state != _GONE or copy.activity_id for copy in await self._copies(subject)):
+            return
+        for place in await self._open_places():
+            copy = self._new_copy(subject, place.conversation_id, self._language, ())
+            try:
+                await self._post(copy, place, weekly(summary))
+                return
+            except PlaceGone:
+                continue
+            except (Uncertain, TimeoutError):
+                log.warning("weekly_uncertain", summary_id=summary.summary_id)
+                return  # it may be there; a summary is not worth being told twice
+        log.warning("weekly_undelivered", summary_id=summary.summary_id)
+
+    # --- the loop ---
+
+    def _run(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._guarded(name, work))
+
+    async def _guarded(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()
+        except Exception as error:  # the outermost loop: the sweep tries again
+            log.exception("alert_posting_failed", task=name, error=type(error).__name__)
+        finally:
+            self._tasks.pop(name, None)
+
+    async def _follow_alerts(self) -> None:
+        """Post what is new and edit what is known, until nothing is marked any more."""
+        while self._marked:
+            marked, self._marked = self._marked, set()
+            waiting = await self._alerts.unposted()
+            new = [alert for alert in waiting if alert.alert_id in marked]
+            await self._post_new(new)
+            known = sorted(marked.difference(alert.alert_id for alert in new))
+            for start in range(0, len(known), AT_ONCE):
+                await asyncio.gather(*map(self._edit_alert, known[start : start + AT_ONCE]))
+            await self._sleep(GATHER_S)
+
+    async def _follow_digest(self, digest_id: str) -> None:
+        while digest_id in self._marked_digests:
+            self._marked_digests.discard(digest_id)
+            await self._edit(Subject(digest_id=digest_id))
+            await self._sleep(DIGEST_EVERY_S)
+
+    async def _mark(self, subject: Subject) -> None:
+        if subject.alert_id:
+            await self.alerts_changed([subject.alert_id])
+        elif subject.digest_id:
+            digest_id = subject.digest_id
+            self._marked_digests.add(digest_id)
+            self._run(subject.key, lambda: self._follow_digest(digest_id))
+
+    # --- posting what is new ---
+
+    async def _post_new(self, alerts: Sequence[Alert]) -> None:
+        if not alerts:
+            return
+        if not await self._open_places():
+            await self._note_undelivered(alerts, "no_place")
+            return
+        alone = [alert for alert in alerts if _is_loud(alert) or alert.digest_id is not None]
+        others = [alert for alert in alerts if alert not in alone]
+        now = self._clock.now()
+        while self._told and now - self._told[0] >= DIGEST_WITHIN:
+            self._told.popleft()
+        many = self._open_digest(len(others), now) is not None or len(self._told) + len(others) >= self._digest_from
+        if others and many:
+            await self._post_digest(others, now)
+        else:
+            alone += others
+        await asyncio.gather(*(self._post_alone(alert, now) for alert in alone))
+
+    def _open_digest(self, more: int, now: datetime) -> _OpenDigest | None:
+        """The digest that these join, if one was added to within the last minute and has room."""
+        current = self._digest
+        if current is None or now - current.last_at > DIGEST_WITHIN or current.rows + more > MAX_ROWS:
+            return None
+        return current
+
+    async def _post_alone(self, alert: Alert, now: datetime) -> None:
+        """A card of its own. One that is woken from a digest keeps its row there."""
+        if await self._claim([alert.alert_id], now, alert.digest_id):
+            if not _is_loud(alert):
+                self._told.append(now)
+            await self._put_up(Subject(alert_id=alert.alert_id), [alert])
+
+    async def _post_digest(self, alerts: Sequence[Alert], now: datetime) -> None:
+        for start in range(0, len(alerts), MAX_ROWS):
+            some = alerts[start : start + MAX_ROWS]
+            current = self._open_digest(len(some), now) or _OpenDigest(f"D{uuid.uuid4().hex[:12]}", now, 0)
+            claimed = await self._claim([alert.alert_id for alert in some], now, current.digest_id)
+            if not claimed:
+                continue
+            is_new, self._digest = current.rows == 0, current
+            current.last_at, current.rows = now, current.rows + len(claimed)
+            subject = Subject(digest_id=current.digest_id)
+            await (self._put_up(subject, claimed) if is_new else self._mark(subject))
+
+    async def _claim(self, alert_ids: Collection[str], now: datetime, digest_id: str | None) -> list[Alert]:
+        """Those that nobody else is posting: they count as told from now on, and are given back if that fails."""
+
+        def claim(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+            if not alert.is_open or alert.posted_at is not None or alert.set_aside_at is not None:
+                return alert, []
+            return alert.model_copy(update={"posted_at": now, "digest_id": digest_id}), []
+
+        return await self._alerts.change_alerts(alert_ids, claim)
+
+    async def _put_up(self, subject: Subject, alerts: Sequence[Alert]) -> None:
+        """The card in the first place that takes it; without any the alerts are given back."""
+        self._posting.add(subject.key)
+        try:
+            problem = await self._try_places(subject)
+        finally:
+            self._posting.discard(subject.key)
+        if self._digest is not None and self._digest.digest_id == subject.digest_id and subject.key not in self._known:
+            self._digest = None  # nothing may join a digest that is perhaps nowhere
+        if problem:
+            await self._give_back([alert.alert_id for alert in alerts])
+            await self._note_undelivered(alerts, problem)
+
+    async def _try_places(self, subject: Subject) -> str:
+        """Why the card is in no place, for our records; "" when it is there, or may be."""
+        called = await self._on_call.people()
+        problem = "no_place"
+        for place in await self._open_places():
+            copy = self._new_copy(subject, place.conversation_id, self._language, called)
+            try:
+                view, version = await self._view(subject, called)
+                await self._post(copy, place, view, version)
+            except PlaceGone as error:
+                problem = error.code
+                continue
+            except (Uncertain, TimeoutError) as error:
+                log.warning("alert_uncertain", subject=subject.key, error=type(error).__name__)
+                return ""
+            except ServiceError as error:
+                log.warning("alert_undelivered", subject=subject.key, error=str(error))
+                return type(error).__name__
+            self._known.add(subject.key)
+            await self._mark(subject)  # it may have changed while the card was on its way
+            return ""
+        return problem
+
+    async def _post(self, copy: AlertCopy, place: Place, view: View, version: int = 0) -> None:
+        """Write down that a post is under way, post, write down where it is. Raises what the connector raises."""
+        await self._alerts.save_copy(copy)
+        shown = render(view, copy.language)
+        try:
+            async with self._turns, asyncio.timeout(POST_LIMIT_S):
+                sent = await post(self._connector, place, shown)
+        except Uncertain:
+            raise
+        except ServiceError as error:
+            await self._places.mark_gone(place, error)
+            await self._alerts.save_copy(copy.model_copy(update={"state": _GONE}))
+            raise
+        where = {"conversation_id": sent.conversation_id, "activity_id": sent.activity_id}
+        seen = {"state": _LIVE, "shown_hash": hash_of(shown), "shown_version": version}
+        await self._alerts.save_copy(copy.model_copy(update={**where, **seen}))
+
+    def _new_copy(self, subject: Subject, conversation_id: str, language: str, called: tuple[Actor, ...]) -> AlertCopy:
+        return AlertCopy(
+            copy_id=uuid.uuid4().hex,
+            alert_id=subject.alert_id,
+            digest_id=subject.digest_id,
+            conversation_id=conversation_id,
+            language=language,
+            called=called,
+            posted_at=self._clock.now(),
+        )
+
+    async def _give_back(self, alert_ids: Collection[str]) -> None:
+        """Nobody was told of them: the next sweep tries again."""
+
+        def give_back(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+            return alert.model_copy(update={"posted_at": None, "digest_id": None}), []
+
+        await self._alerts.change_alerts(alert_ids, give_back)
+
+    async def _note_undelivered(self, alerts: Sequence[Alert], problem: str) -> None:
+        """On the record once for each alert, however often it is tried."""
+        fresh = [alert for alert in alerts if alert.alert_id not in self._undelivered]
+        self._undelivered.update(alert.alert_id for alert in fresh)
+        if fresh:
+            log.warning("alerts_undelivered", count=len(fresh), problem=problem)
+            entries = (
+                note(Tag.ALERT_UNDELIVERED, a.case_id, None, alert_id=a.alert_id, about=a.about, problem=problem)
+                for a in fresh
+            )
+            await self._store.record(*entries)
+
+    async def _open_places(self) -> list[Place]:
+        """Where alerts go: the conversation for alerts, else the one for approvals; not where the bot was removed."""
+        ids = [await self._store.chosen(name) or fallback for name, fallback in self._settings]
+        open_ids = [id_ for id_ in dict.fromkeys(ids) if id_ and await self._places.is_open(id_)]
+        places = [await self._places.place(id_) for id_ in open_ids]
+        return [place for place in places if place is not None]
+
+    # --- keeping true ---
+
+    async def _view(self, subject: Subject, called: Sequence[Actor]) -> tuple[View, int]:
+        """What the card shows now, and of which version that is. Raises AlertNotFound."""
+        now = self._clock.now()
+        if subject.alert_id:
+            alert = await self._alerts.alert(subject.alert_id)
+            return alert_card(alert, now, await case_of(self._store, alert), called), alert.version
+        digest_id = str(subject.digest_id)
+        alerts = await self._alerts.alerts_of_digest(digest_id)
+        if not alerts:
+            raise AlertNotFound(digest_id=digest_id)
+        cases = await cases_of(self._store, alerts)
+        version = sum(alert.version for alert in alerts)
+        return digest(alerts, cases, now, digest_id=digest_id, mentions=called), version
+
+    async def _edit_alert(self, alert_id: str) -> None:
+        """The card of an alert, and the digest that it stands in."""
+        try:
+            alert = await self._alerts.alert(alert_id)
+        except AlertNotFound:
+            return
+        if alert.digest_id:
+            await self._mark(Subject(digest_id=alert.digest_id))
+        await self._edit(Subject(alert_id=alert_id))
+
+    async def _edit(self, subject: Subject) -> None:
+        copies = [copy for copy in await self._copies(subject) if copy.state == _LIVE]
+        for copy in copies:
+            try:
+                view, version = await self._view(subject, copy.called)
+            except AlertNotFound:  # everything in it was given back, or is told elsewhere
+                return
+            async with self._turns:
+                await self._edit_copy(subject, copy, render(view, copy.language), version)
+
+    async def _edit_copy(self, subject: Subject, copy: AlertCopy, shown: Rendered, version: int) -> None:
+        self._behind.discard(subject.key)
+        if hash_of(shown) != copy.shown_hash:
+            try:
+                await self._put(copy, shown)
+            except (CopyGone, Rejected) as error:
+                log.warning("alert_copy_given_up", copy_id=copy.copy_id, error=str(error))
+                await self._alerts.save_copy(copy.model_copy(update={"state": _GONE}))
+                return
+            except ServiceError as error:
+                log.warning("alert_edit_failed", copy_id=copy.copy_id, error=str(error))
+                self._behind.add(subject.key)
+                return
+        if (hash_of(shown), version) != (copy.shown_hash, copy.shown_version):
+            seen = {"shown_hash": hash_of(shown), "shown_version": version}
+            await self._alerts.save_copy(copy.model_copy(update=seen))
+
+    async def _put(self, copy: AlertCopy, shown: Rendered) -> None:
+        place = await self._places.place(copy.conversation_id)
+        if place is None or copy.activity_id is None:
+            raise CopyGone("no_place")
+        try:
+            await self._connector.update(place, copy.activity_id, shown.card, summary=shown.summary)
+        except PlaceGone as error:
+            await self._places.mark_gone(place, error)
+            raise CopyGone(error.code) from error
+
+    async def _copies(self, subject: Subject) -> list[AlertCopy]:
+        if subject.alert_id:
+            return await self._alerts.copies_of_alert(subject.alert_id)
+        return await self._alerts.copies_of_digest(str(subject.digest_id))
+
+    # --- what was left over ---
+
+    async def sweep(self) -> None:
+        """Try again what did not get through, wake what was snoozed, and see to cards that are behind."""
+        open_alerts = await self._alerts.alerts()
+        await self._wake(open_alerts)
+        await self._recover(open_alerts)
+        await self.alerts_changed([alert.alert_id for alert in await self._alerts.unposted()])
+        for copy in await self._alerts.outdated_copies():
+            await self._mark(Subject(copy.alert_id, copy.digest_id))
+        for key in tuple(self._behind):
+            kind, _, id_ = key.partition(":")
+            await self._mark(Subject(alert_id=id_) if kind == "alert" else Subject(digest_id=id_))
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except Exception as error:  # the outermost loop: one bad round must not end all that follow
+                log.exception("alert_sweep_failed", error=type(error).__name__)
+            await self._sleep(SWEEP_EVERY_S)
+
+    async def _wake(self, open_alerts: Iterable[Alert]) -> None:
+        """What was snoozed and still waits for somebody is told once more when its time is over."""
+        now = self._clock.now()
+        over = [a for a in open_alerts if a.snoozed_until is not None and a.snoozed_until <= now]
+        for alert in over:
+            again = not is_in_hand(alert, await case_of(self._store, alert))
+            await self._alerts.change_alerts([alert.alert_id], lambda alert, again=again: _woken(alert, now, again))
+            await self.alerts_changed([alert.alert_id])
+
+    async def _recover(self, open_alerts: Iterable[Alert]) -> None:
+        """Give back what was claimed and of which, after a while, no card is known."""
+        now = self._clock.now()
+        for copy in await self._alerts.copies_posting():
+            subject = Subject(copy.alert_id, copy.digest_id)
+            if subject.key not in self._posting and now - copy.posted_at >= GIVEN_UP_AFTER:
+                await self._alerts.save_copy(copy.model_copy(update={"state": _GONE}))
+        lost = await self._lost(open_alerts, now)
+        if lost:
+            log.warning("alerts_posted_again", count=len(lost))
+            await self._give_back(lost)
+
+    async def _lost(self, alerts: Iterable[Alert], now: datetime) -> list[str]:
+        """Ids of the alerts that count as told, with no card about them that is out there or on its way."""
+        lost = []
+        for alert in alerts:
+            if alert.posted_at is None or now - alert.posted_at < GIVEN_UP_AFTER:
+                continue
+            subjects = [Subject(alert_id=alert.alert_id)]
+            subjects += [Subject(digest_id=alert.digest_id)] if alert.digest_id else []
+            if not any([await self._is_out(subject) for subject in subjects]):
+                lost.append(alert.alert_id)
+        return lost
+
+    async def _is_out(self, subject: Subject) -> bool:
+        if subject.key in self._known or subject.key in self._posting:
+            return True
+        copies = await self._copies(subject)
+        is_out = any(copy.activity_id is not None for copy in copies)
+        if is_out:
+            self._known.add(subject.key)
+        return is_out or any(copy.state == _POSTING for copy in copies)
+
+
+def _is_loud(alert: Alert) -> bool:
+    return alert.kind in _ALONE or alert.about == TENANT
+
+
+def _woken(alert: Alert, now: datetime, again: bool) -> tuple[Alert, Sequence[NewEntry]]:
+    """No longer snoozed; to be told `again`, unless it was told since."""
+    if alert.snoozed_until is None or alert.snoozed_until > now:
+        return alert, []
+    told_since = alert.posted_at is not None and alert.posted_at >= alert.snoozed_until
+    awake = {"snoozed_until": None, "snoozed_by": None}
+    return alert.model_copy(update={**awake, **({"posted_at": None} if again and not told_since else {})}), []
