@@ -130,7 +130,8 @@ GRAPH_PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "ExchangeMessageTrace.Read.All",
-        "what the account has sent, by the message trace; whether mail flows again after the unblock; the early warning",
+        "what the account has sent, by the message trace; whether mail flows again after the unblock; the early "
+        "warning",
         "What was sent cannot be read, so the verdict is less complete, nobody learns that mail flows, and nobody is "
         "warned early.",
     ),
