@@ -67,7 +67,8 @@ class Lifters:
         try:
             return await self._look(now)
         finally:
-            await self._store.alerts.release_source(state.model_copy(update={"due_at": now + LOOK_EVERY}))
+            looked = {"due_at": now + LOOK_EVERY, "last_read_at": now}
+            await self._store.alerts.release_source(state.model_copy(update=looked))
 
     async def _look(self, now: datetime) -> list[Alert]:
         alerts = [a for a in await self._store.alerts.alerts_ended(now - YOUNG_FOR) if _is_open_question(a)]
