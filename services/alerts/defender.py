@@ -137,9 +137,7 @@ def _people(users: Iterable[AlertUser]) -> list[_Person]:
 class AlertList(Protocol):
     """Fulfilled by `GraphClient`."""
 
-    async def alerts(
-        self, *, since: datetime, service_source: str | None, limit: int, changed: bool
-    ) -> tuple[SecurityAlert, ...]: ...
+    async def changed_alerts(self, *, since: datetime, limit: int) -> tuple[SecurityAlert | None, ...]: ...
 
 
 class Defender:
@@ -160,10 +158,13 @@ class Defender:
         """
         now = self._clock.now()
         start = since - OVERLAP if since is not None else now - FIRST_LOOK
-        read = await self._graph.alerts(since=start, service_source=None, limit=MOST_ALERTS, changed=True)
+        read = await self._graph.changed_alerts(since=start, limit=MOST_ALERTS)
         if len(read) >= MOST_ALERTS:
             raise BrokenAnswer("graph", action="alerts", what="too_many")
-        return Reading(reports=tuple(self._reports(read)), read_until=now)
+        readable = [alert for alert in read if alert is not None]
+        if len(readable) < len(read):
+            log.warning("alerts_unreadable", n=len(read) - len(readable))
+        return Reading(reports=tuple(self._reports(readable)), read_until=now)
 
     def _reports(self, alerts: Sequence[SecurityAlert]) -> list[Report]:
         """Oldest change first, so that the last word on each counts."""

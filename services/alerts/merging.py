@@ -13,13 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from services.alerts.model import Alert, AlertKind, AlertState, Report, SourceName
+from services.alerts.model import UNNAMED_CONNECTOR, Alert, AlertKind, AlertState, Report, SourceName
 from services.alerts.ports import Reading
 from services.audit import NewEntry, Tag, note
 from services.cases import Finding, Subject, Text, say
 
-#: What a report is about when it names no connector.
-UNNAMED_CONNECTOR = "connector"
 #: Two starts that lie no further apart are one: sources round differently.
 SAME_START = timedelta(minutes=1)
 #: How long Defender may take to tell of something, and the list to show it. Alerts gather for 1 or 15 minutes, by

@@ -34,6 +34,7 @@ from services.clients.graph_activity import (
     build_sign_ins,
     build_sign_ins_from,
     parse_alert,
+    parse_alert_loosely,
     parse_audit_event,
     parse_audit_record,
     parse_audit_search,
@@ -578,16 +579,22 @@ class GraphClient:
         since: datetime,
         service_source: str | None = "microsoftDefenderForOffice365",
         limit: int = 200,
-        changed: bool = False,
     ) -> tuple[SecurityAlert, ...]:
         """
         Alerts created since then, of one product or of all (None); compare titles and people yourself.
 
-        A repeated event may join an old alert instead of making a new one. With `changed` those that were changed
-        since then are read, new ones among them.
+        A repeated event may join an old alert instead of making a new one.
         """
-        request = build_alerts(self._place, since, service_source, limit, changed=changed)
+        request = build_alerts(self._place, since, service_source, limit)
         return await self._list(request, parse_alert, limit=limit)
+
+    async def changed_alerts(self, *, since: datetime, limit: int) -> tuple[SecurityAlert | None, ...]:
+        """
+        Alerts of all products that were made or changed since then, each as far as it can be read; None for one that
+        cannot.
+        """
+        request = build_alerts(self._place, since, None, limit, changed=True)
+        return await self._list(request, parse_alert_loosely, limit=limit)
 
     async def message_traces(
         self, sender_address: str, *, since: datetime, until: datetime, limit: int = 1000

@@ -244,6 +244,29 @@ def parse_alert(data: Object) -> SecurityAlert:
     return read(SecurityAlert, data, "graph", users=tuple(user for user in users if user is not None))
 
 
+def parse_alert_loosely(data: Object) -> SecurityAlert | None:
+    """
+    The same, as far as it can be read: whoever is told of news by it must not miss an alert, nor all others, because of
+    one piece of evidence. None when not even its id can be read.
+    """
+    evidence = data.get("evidence")
+    readable = [piece for piece in evidence if _is_readable(piece)] if isinstance(evidence, list) else []
+    try:
+        return parse_alert({**data, "evidence": readable})
+    except BrokenAnswer:
+        return None
+
+
+def _is_readable(evidence: Any) -> bool:
+    if not isinstance(evidence, Mapping):
+        return False
+    try:
+        _alert_user(evidence)
+    except BrokenAnswer:
+        return False
+    return True
+
+
 def _alert_user(evidence: Object) -> AlertUser | None:
     account = part(evidence, "userAccount", "graph")
     upn = leaf(to_text, account, "userPrincipalName") or leaf(to_text, evidence, "upn")
