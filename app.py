@@ -121,7 +121,12 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
 
         service_hosts = ServiceHosts(settings.service_hosts)
         bot_scope = cloud_of(settings.login_url).bot_scope
-        connector = Connector(session, lambda: tokens.token(bot_scope), service_hosts)
+        connector = Connector(
+            session,
+            lambda: tokens.token(bot_scope),
+            service_hosts,
+            forget=lambda token: tokens.forget(bot_scope, token),
+        )
         presenter = Presenter(
             store=store,
             connector=connector,

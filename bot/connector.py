@@ -275,9 +275,10 @@ class Connector:
     """
     Posts and edits messages through the Bot Connector REST API, with our token, at Teams' pace.
 
-    `token` gives a valid access token for https://api.botframework.com and caches it. Every call raises PlaceGone,
-    CopyGone, TooLarge, Throttled, Unavailable (nothing happened), Uncertain (a POST that may have happened) or
-    Rejected; `service` is always "teams". A call waits at most about `patience_s` for refusals to end.
+    `token` gives a valid access token for https://api.botframework.com and caches it; `forget` is told of one that was
+    refused (401), so that the next one is new: a refused call did nothing and is made once more. Every call raises
+    PlaceGone, CopyGone, TooLarge, Throttled, Unavailable (nothing happened), Uncertain (a POST that may have happened)
+    or Rejected; `service` is always "teams". A call waits at most about `patience_s` for refusals to end.
     """
 
     def __init__(
@@ -291,7 +292,9 @@ class Connector:
         jitter: Callable[[], float] = random.random,
         patience_s: float = 30.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        forget: Callable[[str], None] | None = None,
     ) -> None:
+        self._forget = forget
         self._session = session
         self._token = token
         self._service_hosts = service_hosts
@@ -399,15 +402,23 @@ class Connector:
     async def _attempt(self, call: Call, url: URL) -> Answer | ServiceError:
         """One request: its answer, or what went wrong."""
         await self._pacer.turn(call.about, call.windows, patience_s=self._patience_s)
-        headers = {"Authorization": f"Bearer {await self._token()}"}
         try:
-            answer = await self._request(call, url, headers)
+            answer = await self._admitted(call, url)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             return Unavailable("teams", problem="no_connection", maybe_done=False)
         except (aiohttp.ClientError, TimeoutError) as problem:
             name = type(problem).__name__
             return Unavailable("teams", problem=name) if call.repeatable else Uncertain(problem=name)
         return refusal(answer, repeatable=call.repeatable) or answer
+
+    async def _admitted(self, call: Call, url: URL) -> Answer:
+        """The answer to one request, or to a second one with a new token when the first token was refused."""
+        token = await self._token()
+        answer = await self._request(call, url, {"Authorization": f"Bearer {token}"})
+        if answer.status != 401 or self._forget is None:
+            return answer
+        self._forget(token)
+        return await self._request(call, url, {"Authorization": f"Bearer {await self._token()}"})
 
     async def _request(self, call: Call, url: URL, headers: Mapping[str, str]) -> Answer:
         # Redirects are not followed: they would carry the token to a host that nobody checked.

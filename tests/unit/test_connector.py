@@ -297,6 +297,30 @@ async def test_a_refusal_says_what_to_do_next(teams, connector, place, status, c
     assert 1 == len(teams.heard)
 
 
+async def test_a_token_that_is_refused_is_replaced_once(teams, time, place):
+    """
+    Such as one that was revoked before its time: nothing was posted, so the same post is made with a new token.
+    """
+    held = ["old", "new"]
+
+    async def token() -> str:
+        return held[0]
+
+    connector = Connector(
+        teams.session, token, ServiceHosts([teams.host]), pacer=Pacer(time.now, time.sleep), forget=held.remove
+    )
+    teams.answers(401)
+    await connector.send(place, CARD)
+    assert ["Bearer old", "Bearer new"] == [heard.authorization for heard in teams.heard]
+
+    held.append("newest")
+    teams.answers(401)
+    teams.answers(401)
+    with pytest.raises(Rejected):
+        await connector.send(place, CARD)
+    assert 4 == len(teams.heard)
+
+
 @pytest.mark.parametrize(("status", "code"), [(429, "Throttled"), (412, "PreconditionFailed")])
 async def test_a_post_is_repeated_when_nothing_was_accepted(teams, time, connector, place, status, code):
     """
