@@ -411,11 +411,19 @@ def _alert_webhook(
 
 def _weekly(parts: Parts, alert_poster: AlertPoster) -> WeeklySummaries:
     """What posts the summary of the week when it is due."""
+    from services.alerts.build import read_sources
     from services.alerts.summary import WeeklySummaries
 
     settings = parts.settings
-    ids = {"tenant_id": settings.tenant_id, "holder": settings.replica_id}
-    return WeeklySummaries(parts.store, alert_poster, parts.clock, settings.alerts.weekly, **ids)
+    return WeeklySummaries(
+        parts.store,
+        alert_poster,
+        parts.clock,
+        settings.alerts.weekly,
+        tenant_id=settings.tenant_id,
+        holder=settings.replica_id,
+        sources=read_sources(settings),
+    )
 
 
 def _alert_poster(parts: Parts, connector: Connector) -> AlertPoster:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from statistics import median
 from typing import Protocol
@@ -182,9 +182,11 @@ def owners_of(cases: Iterable[Case], now: datetime) -> tuple[OwnerCount, ...]:
     return tuple(sorted(counts, key=lambda c: (c.owner is None, -c.open_items, c.owner.name if c.owner else "")))
 
 
-def unread_of(states: Iterable[SourceState]) -> tuple[Text, ...]:
-    """A sentence for each source that is not readable now: blocks that it would have shown are missing here."""
-    failing = [s for s in states if s.failures >= FAILING_AFTER and s.source != WEEKLY_SUMMARY]
+def unread_of(states: Iterable[SourceState], names: Collection[str]) -> tuple[Text, ...]:
+    """
+    A sentence for each source of these names that is not readable now: blocks that it would have shown are missing.
+    """
+    failing = [s for s in states if s.failures >= FAILING_AFTER and s.source in names and s.source != WEEKLY_SUMMARY]
     return tuple(
         say("weekly.unread_source", source=say(f"health.source.{s.source}"), since=s.last_read_at)
         if s.last_read_at
@@ -211,8 +213,18 @@ class WeeklySummaries:
     """Gathers the summary of a week and has it posted when it is due, by one replica alone."""
 
     def __init__(
-        self, store: Store, poster: Poster, clock: Clock, settings: WeeklySettings, *, tenant_id: str, holder: str
+        self,
+        store: Store,
+        poster: Poster,
+        clock: Clock,
+        settings: WeeklySettings,
+        *,
+        tenant_id: str,
+        holder: str,
+        sources: Collection[str],
     ) -> None:
+        """`sources` are the names of those that are read here; others that the database knows do not count."""
+        self._sources = sources
         self._store = store
         self._poster = poster
         self._clock = clock
@@ -282,7 +294,7 @@ class WeeklySummaries:
             times=stretches(await self._moments(alerts, cases)),
             owners=owners_of(await self._followed(), self._clock.now()),
             alerts_open=sum((await self._store.alerts.counts()).values()),
-            unread=(*unread_of(await self._store.alerts.source_states()), *_cut_off(newest, since)),
+            unread=(*await self._unread(), *_cut_off(newest, since)),
         )
 
     async def _moments(self, alerts: Sequence[Alert], cases: Sequence[Case]) -> list[dict[str, datetime | None]]:
@@ -294,6 +306,9 @@ class WeeklySummaries:
             moments_of(case, await self._store.audit_entries(case.case_id), by_case.get(case.case_id)) for case in cases
         ]
         return of_cases + [_moments_of_alert(alert) for alert in blocks if alert.case_id not in known]
+
+    async def _unread(self) -> tuple[Text, ...]:
+        return unread_of(await self._store.alerts.source_states(), self._sources)
 
     async def _followed(self) -> list[Case]:
         return [await self._store.case(case_id) for case_id in await self._store.cases_to_follow()]

@@ -181,7 +181,8 @@ def test_a_source_that_cannot_be_read_is_said() -> None:
         SourceState(source=WEEKLY_SUMMARY, due_at=NOW, failures=9),
     ]
 
-    said = unread_of(states)
+    states.append(SourceState(source="switched_off", due_at=NOW, failures=9))
+    said = unread_of(states, {*SourceName, WEEKLY_SUMMARY})
 
     assert ["weekly.unread_source", "weekly.unread_source_never"] == [text.key for text in said]
     assert all("{" not in Words(language).t(text) for text in said for language in ("en", "sv"))
@@ -230,7 +231,9 @@ class Poster:
 def weekly(
     store: Store, poster: Poster, clock: FakeClock, holder: str = "r1", settings: WeeklySettings = STOCKHOLM
 ) -> WeeklySummaries:
-    return WeeklySummaries(store, poster, clock, settings, tenant_id=TENANT, holder=holder)
+    return WeeklySummaries(
+        store, poster, clock, settings, tenant_id=TENANT, holder=holder, sources=frozenset(SourceName)
+    )
 
 
 async def set_up(store: Store, poster: Poster, clock: FakeClock) -> None:
