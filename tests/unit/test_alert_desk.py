@@ -1,0 +1,356 @@
+"""What people can order about alerts, and who may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.alerts.desk import AlertDesk, SetAside, SnoozeAlert, StartAlert, StartAll
+from services.alerts.model import Alert, AlertKind, AlertState
+from services.audit import Tag
+from services.case_ids import new_case_id
+from services.cases import Actor, Case, CaseKind, CaseState
+from services.casework import CancelCase, OpenCase
+from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.errors import (
+    AlertNotFound,
+    AlertOver,
+    BadDuration,
+    NoOpenAlert,
+    NotAllowed,
+    PermissionMissing,
+    ServiceError,
+    SeveralAlerts,
+)
+from services.store import Store
+from tests.fakes import given
+from tests.fakes.alerting import FakePoster, alert, campaign, raised
+from tests.fakes.clock import FakeClock
+from tests.fakes.given import NOW
+from tests.fakes.people import ALEX, JANE, MEGAN, SAM, TENANT, actor
+
+HOUR = timedelta(hours=1)
+
+
+class FakeCasework:
+    """Alex may ask for cases, Megan may read them, everybody else may nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.opened: list[OpenCase] = []
+        self.begun: list[str] = []
+        self.cancelled: list[str] = []
+
+    async def open_case(self, order: OpenCase) -> Case:
+        if order.by.user_oid != ALEX.oid:
+            raise NotAllowed("not_requester")
+        self.opened.append(order)
+        case = given.case(new_case_id(), requester=order.by, query=order.query, kind=order.kind)
+        return await self._store.open_case(case)
+
+    async def begin(self, case_id: str) -> None:
+        self.begun.append(case_id)
+
+    async def cancel_case(self, order: CancelCase) -> Case:
+        self.cancelled.append(order.case_id)
+        return await self._store.case(order.case_id)
+
+    async def may_read(self, who: Actor) -> None:
+        if who.user_oid not in (ALEX.oid, MEGAN.oid, JANE.oid):
+            raise NotAllowed("not_reader")
+
+
+class FakeLists:
+    """Microsoft's two lists; a fault is raised in place of the first."""
+
+    def __init__(self) -> None:
+        self.senders: tuple[BlockedSender, ...] = ()
+        self.connectors: tuple[BlockedConnector, ...] = ()
+        self.fault: ServiceError | None = None
+
+    async def blocked_senders(self) -> tuple[BlockedSender, ...]:
+        if self.fault is not None:
+            raise self.fault
+        return self.senders
+
+    async def blocked_connectors(self) -> tuple[BlockedConnector, ...]:
+        return self.connectors
+
+
+class Office:
+    """A desk with everything around it."""
+
+    def __init__(self, store: Store, clock: FakeClock) -> None:
+        self.store, self.clock = store, clock
+        self.casework, self.poster, self.lists = FakeCasework(store), FakePoster(), FakeLists()
+        self.desk = AlertDesk(
+            store=store, clock=clock, casework=self.casework, poster=self.poster, lists=self.lists, tenant_id=TENANT
+        )
+
+    async def kept(self, alert_id: str = "A1") -> Alert:
+        return await self.store.alerts.alert(alert_id)
+
+    async def tags(self) -> list[str]:
+        return [entry.tag for entry in await self.store.audit_entries()]
+
+
+@pytest.fixture
+def office(store: Store, clock: FakeClock) -> Office:
+    return Office(store, clock)
+
+
+def start(who: Any = ALEX, alert_id: str = "A1") -> StartAlert:
+    return StartAlert(actor(who), alert_id)
+
+
+# --- start ---
+
+
+async def test_start_opens_a_case_with_whoever_pressed_as_requester(office: Office) -> None:
+    """It is on the record, the alert has its case, and the card is told."""
+    await raised(office.store, alert())
+    started = await office.desk.start(start())
+
+    assert (ALEX.oid, "jane@contoso.com", True) == (started.case.requester.user_oid, started.case.query, started.is_new)
+    assert started.case.case_id == (await office.kept()).case_id
+    assert ([Tag.ALERT_STARTED], ["A1"]) == (await office.tags(), office.poster.told)
+
+
+async def test_a_second_press_shows_the_same_case(office: Office) -> None:
+    """Also to somebody who could not have started it."""
+    await raised(office.store, alert())
+    first = await office.desk.start(start())
+    second = await office.desk.start(start(MEGAN))
+
+    assert (first.case.case_id, False) == (second.case.case_id, second.is_new)
+    assert 1 == len(office.casework.opened)
+
+
+async def test_a_case_that_ended_without_a_result_is_followed_by_another(office: Office) -> None:
+    """What was denied may be asked for again."""
+    await office.store.open_case(given.case(state=CaseState.DENIED))
+    await raised(office.store, alert(case_id="C1"))
+
+    assert (await office.desk.start(start())).is_new
+    assert "C1" != (await office.kept()).case_id
+
+
+@pytest.mark.parametrize("kind", [AlertKind.SENDER_SUSPECTED, AlertKind.EARLY_WARNING])
+async def test_an_account_that_still_sends_is_contained(office: Office, kind: AlertKind) -> None:
+    """There is nothing to unblock, and the approver learns what led to it."""
+    await raised(office.store, alert(kind=kind, title="Suspicious email sending patterns detected"))
+    await office.desk.start(start())
+
+    (order,) = office.casework.opened
+    assert order.contain_only and order.because is not None
+    assert "Suspicious email sending patterns detected" == order.because.params["title"]
+
+
+async def test_a_connector_gets_a_case_of_its_own_kind(office: Office) -> None:
+    """By its id."""
+    await raised(office.store, alert(kind=AlertKind.CONNECTOR_BLOCKED, about="3f1c"))
+    await office.desk.start(start())
+
+    assert (CaseKind.CONNECTOR, "3f1c") == (office.casework.opened[0].kind, office.casework.opened[0].query)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": AlertKind.HEALTH},
+        {"kind": AlertKind.TENANT_RESTRICTED, "about": "tenant"},
+        {"kind": AlertKind.EARLY_WARNING, "about": "tenant"},
+        {"kind": AlertKind.CONNECTOR_BLOCKED, "about": "connector"},
+        {"state": AlertState.ENDED},
+    ],
+)
+async def test_what_no_case_can_help_is_not_started(office: Office, fields: dict[str, Any]) -> None:
+    """The bot's own trouble, the whole organisation, something without a name, what is over."""
+    await raised(office.store, alert(**fields))
+
+    with pytest.raises(AlertOver):
+        await office.desk.start(start())
+    assert [] == office.casework.opened
+
+
+async def test_who_may_not_ask_for_an_unblock_may_not_start(office: Office) -> None:
+    """Neither a reader nor a stranger; the alert waits as before."""
+    await raised(office.store, alert())
+    for who in (MEGAN, SAM):
+        with pytest.raises(NotAllowed):
+            await office.desk.start(start(who))
+
+    assert (await office.kept()).case_id is None
+
+
+async def test_nobody_handles_an_alert_about_themselves(office: Office) -> None:
+    """Whoever has taken the account over would do so; it is not listed for them either."""
+    await raised(office.store, alert(oid=ALEX.oid))
+    for order in (
+        office.desk.start(start()),
+        office.desk.snooze(SnoozeAlert(actor(ALEX), HOUR, "A1")),
+        office.desk.set_aside(SetAside(actor(ALEX), "A1")),
+        office.desk.alert_for(actor(ALEX), "A1"),
+    ):
+        with pytest.raises(NotAllowed):
+            await order
+
+    assert () == (await office.desk.list_open(actor(ALEX))).alerts
+
+
+async def test_another_replica_that_was_first_keeps_its_case(office: Office) -> None:
+    """The second case is called off before anything of it runs."""
+    await office.store.open_case(given.case())
+    await raised(office.store, alert())
+    opens = office.casework.open_case
+
+    async def meanwhile(order: OpenCase) -> Case:
+        await office.store.alerts.change_alert("A1", lambda a: (a.model_copy(update={"case_id": "C1"}), []))
+        return await opens(order)
+
+    office.casework.open_case = meanwhile  # type: ignore[method-assign]
+    started = await office.desk.start(start())
+
+    assert ("C1", False) == (started.case.case_id, started.is_new)
+    assert 1 == len(office.casework.cancelled)
+
+
+# --- all of a digest ---
+
+
+async def test_all_of_a_digest_are_started_each_with_its_own_case(office: Office) -> None:
+    """What is over, or in a case, is left alone."""
+    many = [one.model_copy(update={"digest_id": "D1"}) for one in campaign(6)]
+    await office.store.open_case(given.case())
+    many[0] = many[0].model_copy(update={"state": AlertState.ENDED})
+    many[1] = many[1].model_copy(update={"case_id": "C1"})
+    await raised(office.store, *many)
+
+    assert 4 == await office.desk.start_all(StartAll(actor(ALEX), "D1"))
+    await office.desk.settled()
+    assert [f"person{n}@contoso.com" for n in (3, 4, 5, 6)] == sorted(order.query for order in office.casework.opened)
+    assert 4 == len({*office.casework.begun})
+    with pytest.raises(AlertOver):
+        await office.desk.start_all(StartAll(actor(ALEX), "D1"))
+
+
+async def test_a_refusal_to_start_them_all_is_told_at_once(office: Office) -> None:
+    """Nothing is begun behind the click."""
+    await raised(office.store, *[one.model_copy(update={"digest_id": "D1"}) for one in campaign(5)])
+
+    with pytest.raises(NotAllowed):
+        await office.desk.start_all(StartAll(actor(MEGAN), "D1"))
+    with pytest.raises(AlertNotFound):
+        await office.desk.start_all(StartAll(actor(ALEX), "D2"))
+    assert [] == office.casework.begun
+
+
+# --- snooze, not now ---
+
+
+@pytest.mark.parametrize("target", ["jane", "jane@contoso.com", "JANE DOE", "doe", "jane@con"])
+async def test_an_alert_is_snoozed_by_what_people_call_it(office: Office, target: str) -> None:
+    """Address, name, or a part of either; it is on the record until when and by whom."""
+    await raised(office.store, alert(name="Jane Doe"), alert("A2", "omar@contoso.com"))
+    await office.desk.snooze(SnoozeAlert(actor(MEGAN), 4 * HOUR, target=target))
+
+    kept = await office.kept()
+    assert (NOW + 4 * HOUR, actor(MEGAN)) == (kept.snoozed_until, kept.snoozed_by)
+    assert ([Tag.ALERT_SNOOZED], ["A1"]) == (await office.tags(), office.poster.told)
+
+
+@pytest.mark.parametrize("lasts", [timedelta(0), timedelta(hours=-1), timedelta(hours=73), timedelta(days=10_000)])
+async def test_no_alert_is_quiet_for_ever(office: Office, lasts: timedelta) -> None:
+    """At most over a weekend."""
+    await raised(office.store, alert())
+
+    with pytest.raises(BadDuration):
+        await office.desk.snooze(SnoozeAlert(actor(MEGAN), lasts, "A1"))
+
+
+async def test_whom_a_snooze_means_must_be_clear(office: Office) -> None:
+    """Several fit, or none that is open."""
+    await raised(office.store, alert(), alert("A2", "janet@contoso.com"), alert("A3", "x@y.z", state=AlertState.ENDED))
+
+    with pytest.raises(SeveralAlerts):
+        await office.desk.snooze(SnoozeAlert(actor(MEGAN), HOUR, target="jan"))
+    for target in ("omar", "x@y.z", " "):
+        with pytest.raises(NoOpenAlert):
+            await office.desk.snooze(SnoozeAlert(actor(MEGAN), HOUR, target=target))
+
+
+async def test_not_now_keeps_the_first_name(office: Office) -> None:
+    """A second press changes nothing; a snooze takes its place."""
+    await raised(office.store, alert())
+    await office.desk.set_aside(SetAside(actor(MEGAN), "A1"))
+    await office.desk.set_aside(SetAside(actor(ALEX), "A1"))
+    assert actor(MEGAN) == (await office.kept()).set_aside_by
+    assert [Tag.ALERT_SET_ASIDE] == await office.tags()
+
+    await office.desk.snooze(SnoozeAlert(actor(ALEX), HOUR, "A1"))
+    assert (await office.kept()).set_aside_by is None
+
+
+async def test_what_is_over_is_neither_snoozed_nor_left(office: Office) -> None:
+    """And strangers may do neither with what is open."""
+    await raised(office.store, alert(state=AlertState.ENDED), alert("A2", "omar@contoso.com"))
+
+    with pytest.raises(AlertOver):
+        await office.desk.snooze(SnoozeAlert(actor(MEGAN), HOUR, "A1"))
+    with pytest.raises(AlertOver):
+        await office.desk.set_aside(SetAside(actor(MEGAN), "A1"))
+    with pytest.raises(NotAllowed):
+        await office.desk.snooze(SnoozeAlert(actor(SAM), HOUR, "A2"))
+    with pytest.raises(NotAllowed):
+        await office.desk.set_aside(SetAside(actor(SAM), "A2"))
+
+
+# --- lists ---
+
+
+async def test_what_is_open_is_listed_with_its_cases(office: Office) -> None:
+    """For readers; a stranger learns nothing."""
+    await office.store.open_case(given.case())
+    await raised(office.store, alert(case_id="C1"), alert("A2", "x@contoso.com", state=AlertState.ENDED))
+    told = await office.desk.list_open(actor(MEGAN))
+
+    assert (["A1"], ["C1"]) == ([one.alert_id for one in told.alerts], [*told.cases])
+    with pytest.raises(NotAllowed):
+        await office.desk.list_open(actor(SAM))
+
+
+async def test_the_restricted_list_is_read_now_and_knows_our_alerts(office: Office) -> None:
+    """Newest first; what we were not told of yet is there all the same."""
+    await raised(office.store, alert(name="Jane Doe"))
+    at = NOW - HOUR
+    office.lists.senders = (
+        BlockedSender(sender_address="JANE@contoso.com", created_at=at),
+        BlockedSender(sender_address="printer@contoso.com", created_at=NOW, temporary=True),
+    )
+    office.lists.connectors = (BlockedConnector(connector_id="3f1c", name="Scanner"),)
+    told = await office.desk.restricted_list(actor(MEGAN))
+
+    assert ["printer@contoso.com", "JANE@contoso.com", "3f1c"] == [entry.about for entry in told.entries]
+    assert [None, "Jane Doe", "Scanner"] == [entry.name or None for entry in told.entries]
+    assert [None, "A1", None] == [entry.alert.alert_id if entry.alert else None for entry in told.entries]
+    assert () == told.unread
+
+
+async def test_a_list_that_cannot_be_read_is_never_nobody(office: Office) -> None:
+    """It says why, and what is on the other one is shown."""
+    office.lists.fault = PermissionMissing("exchange")
+    office.lists.connectors = (BlockedConnector(connector_id="3f1c", name="Scanner"),)
+    told = await office.desk.restricted_list(actor(MEGAN))
+
+    assert ["3f1c"] == [entry.about for entry in told.entries]
+    assert ["restricted.unread"] == [text.key for text in told.unread]
+
+
+async def test_strangers_do_not_see_the_restricted_list(office: Office) -> None:
+    """Nor is it read for them."""
+    office.lists.fault = PermissionMissing("exchange")
+
+    with pytest.raises(NotAllowed):
+        await office.desk.restricted_list(actor(SAM))
