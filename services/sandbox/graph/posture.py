@@ -144,8 +144,9 @@ def _alert_json(tenant: Tenant, alert: Alert, people: Mapping[str, Person]) -> J
 
 
 def _updated_at(tenant: Tenant, alert: Alert) -> datetime:
-    """Defender goes on adding to an alert for two minutes, if nobody touches it."""
-    return alert.updated_at or min(alert.created_at + timedelta(minutes=2), tenant.clock.now())
+    """Defender adds something to an alert after two minutes, if nobody touches it."""
+    later = alert.created_at + timedelta(minutes=2)
+    return alert.updated_at or (later if later <= tenant.clock.now() else alert.created_at)
 
 
 def _evidence(alert: Alert, person: Person) -> list[Json]:
