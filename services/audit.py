@@ -87,6 +87,7 @@ class Tag(StrEnum):
     CONVERSATION_SET = "admin:conversation:set"
     ALERT_RAISED = "watch:alert:raised"
     ALERT_ENDED = "watch:alert:ended"
+    ALERT_JOINED = "watch:alert:joined"
     ALERT_SNOOZED = "reader:alert:snoozed"
     ALERT_SET_ASIDE = "reader:alert:set_aside"
     ALERT_STARTED = "requester:alert:started"

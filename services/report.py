@@ -196,14 +196,14 @@ def milestones(case: Case, entries: Sequence[AuditEntry]) -> dict[str, dict[str,
     When the account was blocked, and when what came of it: `at` (ISO 8601, UTC) and whole `seconds` since the block
     began, each None when it is not known or did not happen; seconds may be negative.
 
-    `alert` is what told us, `request` the case, `approval` the agreement to the plan, `containment` the last action of
-    it that was proven once all were, `unblock` the moment from which the entry was seen to be gone, `first_delivered`
-    the first message that arrived after that.
+    `alert` is when the bot noticed it by itself, `request` the case, `approval` the agreement to the plan,
+    `containment` the last action of it that was proven once all were, `unblock` the moment from which the entry was
+    seen to be gone, `first_delivered` the first message that arrived after that.
     """
     started_at = case.block.since if case.block else None
     moments = {
         "block": started_at,
-        "alert": None,  # Nothing watches for blocks by itself yet, so no alert is known.
+        "alert": _noticed_at(entries),
         "request": case.opened_at,
         "approval": _approved_at(case),
         "containment": _contained_at(case, entries),
@@ -216,6 +216,12 @@ def milestones(case: Case, entries: Sequence[AuditEntry]) -> dict[str, dict[str,
 def _milestone(at: datetime | None, started_at: datetime | None) -> dict[str, Any]:
     seconds = round((at - started_at).total_seconds()) if at and started_at else None
     return {"at": at.isoformat() if at else None, "seconds": seconds}
+
+
+def _noticed_at(entries: Sequence[AuditEntry]) -> datetime | None:
+    """When the first alert was noticed that the case deals with; None when people were first."""
+    about = (json.loads(e.details) for e in entries if e.tag in (Tag.ALERT_STARTED, Tag.ALERT_JOINED))
+    return min((datetime.fromisoformat(d["noticed_at"]) for d in about if "noticed_at" in d), default=None)
 
 
 def _approved_at(case: Case) -> datetime | None:

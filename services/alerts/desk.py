@@ -194,7 +194,8 @@ class AlertDesk:
         def keep(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
             if alert.case_id != seen.case_id:
                 return alert, []
-            entry = note(Tag.ALERT_STARTED, case.case_id, by, alert_id=alert.alert_id, about=alert.about)
+            about = {"about": alert.about, "noticed_at": alert.noticed_at.isoformat()}
+            entry = note(Tag.ALERT_STARTED, case.case_id, by, alert_id=alert.alert_id, **about)
             changes = {"case_id": case.case_id, "snoozed_until": None, "set_aside_by": None, "set_aside_at": None}
             return alert.model_copy(update=changes), [entry]
 

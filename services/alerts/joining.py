@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from services.alerts.merging import joined_entry
 from services.alerts.model import Alert, AlertKind
 from services.cases import LIFTING, ActionState, ApprovalPurpose, ApprovalState, Case, Text, say
 from services.errors import CaseNotFound
@@ -33,7 +34,9 @@ class Joining:
 
         def joined(alert: Alert) -> tuple[Alert, list]:
             case_id = case_of(alert)
-            return (alert.model_copy(update={"case_id": case_id}) if case_id else alert), []
+            if case_id is None:
+                return alert, []
+            return alert.model_copy(update={"case_id": case_id}), [joined_entry(alert, case_id)]
 
         wanted = [alert.alert_id for alert in alerts if case_of(alert) is not None]
         return await self._store.alerts.change_alerts(wanted, joined) if wanted else []

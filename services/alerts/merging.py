@@ -103,6 +103,12 @@ def ending_of(alert: Alert, now: datetime) -> Text:
     return say("alert.ended.elsewhere")
 
 
+def joined_entry(alert: Alert, case_id: str) -> NewEntry:
+    """What the auditors read when a case turns out to deal with an alert."""
+    about = {"alert_id": alert.alert_id, "about": alert.about, "noticed_at": alert.noticed_at.isoformat()}
+    return note(Tag.ALERT_JOINED, case_id, None, **about)
+
+
 def ended_by_itself(alert: Alert, now: datetime) -> bool:
     """Whether it was a block for the day, and the next day (UTC) has begun."""
     shown = _list_report(alert)
@@ -112,9 +118,10 @@ def ended_by_itself(alert: Alert, now: datetime) -> bool:
     return now >= day + timedelta(days=1)
 
 
-def _list_report(alert: Alert) -> Report | None:
-    """What an authoritative list said of it."""
-    return next((report for report in alert.reports if report.source in _LISTS), None)
+def _list_report(alert: Alert, about: str | None = None) -> Report | None:
+    """What an authoritative list said of it; with `about` of this entry, since an account may stand there twice."""
+    listed = (report for report in alert.reports if report.source in _LISTS)
+    return next((report for report in listed if about in (None, report.about)), None)
 
 
 class _Desk:
@@ -154,7 +161,7 @@ class _Desk:
 
     def _take_for(self, alert: Alert, last: Alert | None, report: Report) -> str | None:
         """A report about something that is open."""
-        shown, began = _list_report(alert), report.since
+        shown, began = _list_report(alert, report.about if report.source in _LISTS else None), report.since
         if report.source in _LISTS and shown is not None and shown.since is not None and began is not None:
             if began < shown.since - SAME_START:  # an older block, which is over
                 return None
@@ -288,6 +295,7 @@ class _Desk:
                 case_id = next((cases[name] for name in sorted(alert.names) if name in cases), None)
                 if case_id is not None:
                     self._keep(alert.model_copy(update={"case_id": case_id}))
+                    self._entries[alert.alert_id].append(joined_entry(alert, case_id))
 
     def learn(self, alert_id: str, subject: Subject | None, findings: Sequence[Finding]) -> None:
         before = self._alerts.get(alert_id)
@@ -395,16 +403,16 @@ def _since(reports: Sequence[Report]) -> datetime | None:
 
 
 def _key(report: Report) -> tuple[SourceName, str]:
-    return report.source, report.external_id
+    return report.source, report.about if report.source in _LISTS else report.external_id
 
 
 def _newness(report: Report) -> tuple[datetime, bool, str]:
     return report.told_at or report.since or _EARLIEST, report.is_over, report.model_dump_json()
 
 
-def _worth(report: Report) -> tuple[int, int, str]:
+def _worth(report: Report) -> tuple[int, int, str, str]:
     """Lists before Defender, and within a source what says most; in an order that nothing else depends on."""
-    return list(SourceName).index(report.source), -_RANK[report.kind], report.external_id
+    return list(SourceName).index(report.source), -_RANK[report.kind], report.external_id, report.about
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

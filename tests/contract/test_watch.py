@@ -15,6 +15,7 @@ from services.alerts.watch import LEASE_S, TELL_AGAIN_AFTER, Watch
 from services.audit import Tag
 from services.cases import ActionState, ApprovalState, Case, CaseState, say
 from services.errors import PermissionMissing, Throttled, Unavailable
+from services.report import milestones
 from services.store import Store
 from tests.fakes import given
 from tests.fakes.clock import FakeClock
@@ -350,6 +351,8 @@ async def test_an_alert_is_joined_to_the_case_that_is_at_work(
     await store.open_case(given.asked("C2").model_copy(update={"subject": joe}))
     (changed,) = await watch.tidy()
     assert ("C2", changed.alert_id) == (changed.case_id, poster.told[-1])
+    times = [milestones(await store.case(case), await store.audit_entries(case))["alert"] for case in ("C1", "C2")]
+    assert [given.NOW.isoformat()] * 2 == [moment["at"] for moment in times]
 
 
 async def test_an_alert_says_that_our_case_ended_it(

@@ -347,6 +347,20 @@ def test_alerts_that_turn_out_to_be_about_one_account_become_one(desk: Desk) -> 
     assert "alert.ended.same" == desk.alerts["A2"].ended.key
 
 
+def test_two_entries_of_one_account_are_one_alert_until_both_are_gone(desk: Desk) -> None:
+    """
+    The list may name an account and one of its addresses; one that is lifted leaves the other.
+    """
+    later = listed(NOW, about=MAIL)
+    desk.take(listed(), told(), later, whole=[RESTRICTED])
+    assert [] == desk.take(later, listed(), whole=[RESTRICTED])
+
+    desk.take(later, whole=[RESTRICTED])
+    assert 1 == len(desk.open)
+    desk.take(whole=[RESTRICTED])
+    assert [] == desk.open
+
+
 def test_defenders_connector_is_the_one_on_the_list(desk: Desk) -> None:
     """
     Defender does not name the connector, so what it tells joins the one that is known, or is later known by its id.
