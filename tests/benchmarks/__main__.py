@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from tests.benchmarks import card_rendering, main_job, verdicts
+from tests.benchmarks import alerts, card_rendering, main_job, verdicts
 from tests.benchmarks.figures import Figure, as_data, as_lines
 from tests.benchmarks.front_door import open_front_door
 
@@ -27,7 +27,8 @@ async def measure() -> list[Figure]:
         async with open_front_door(keys) as door:
             await door.warm_up()
             job = await main_job.measure(keys, meanwhile=door.round)
-        return [*await verdicts.measure(), *door.figures(), *cards, *job]
+        noticed = await alerts.measure(keys)
+        return [*await verdicts.measure(), *door.figures(), *cards, *job, *noticed]
 
 
 def main() -> None:

@@ -284,8 +284,8 @@ async def _bot(folder: Path) -> AsyncIterator[Job]:
         closing.push_async_callback(sandbox.close)
         session = await closing.enter_async_context(aiohttp.ClientSession())
         more = {"port": port, "database_url": database_url, "verify_interval_seconds": ACTING_S}
-        process = await _serve(sandbox.settings() | more, folder)
-        closing.push_async_callback(_stop, process)
+        process = await serve(sandbox.settings() | more, folder)
+        closing.push_async_callback(stop, process)
         async with asyncio.timeout(PATIENCE_S):
             await sandbox.relay.announce_when_up()
         store = Store(database_url, SystemClock())
@@ -293,7 +293,8 @@ async def _bot(folder: Path) -> AsyncIterator[Job]:
         yield Job(Teams(session, sandbox), sandbox, session, store)
 
 
-async def _serve(settings: dict[str, Any], folder: Path) -> asyncio.subprocess.Process:
+async def serve(settings: dict[str, Any], folder: Path) -> asyncio.subprocess.Process:
+    """`app.py serve` in a process of its own, with these settings and its log in `folder`."""
     plain = {f"UNBLOCK_{name.upper()}": str(value) for name, value in settings.items()}
     no_file = folder / "unblock.toml"  # Whoever runs this may have one of their own.
     no_file.touch()
@@ -306,7 +307,8 @@ async def _serve(settings: dict[str, Any], folder: Path) -> asyncio.subprocess.P
         )
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def stop(process: asyncio.subprocess.Process) -> None:
+    """Let it end, if it has not."""
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
     await process.wait()
