@@ -123,6 +123,7 @@ class AlertPoster:
         self._told: deque[datetime] = deque()
         self._digest: _OpenDigest | None = None
         self._posting: set[str] = set()
+        self._closed = False
         #: Subjects of which a card is known to be out there.
         self._known: set[str] = set()
         self._undelivered: set[str] = set()
@@ -136,6 +137,8 @@ class AlertPoster:
         await self.alerts_changed(in_hand)  # their cases may have moved while nobody was there to see it
 
     async def close(self) -> None:
+        """End what is under way; what is told from now on waits in the database for the next start."""
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -192,7 +195,7 @@ class AlertPoster:
     # --- the loop ---
 
     def _run(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if name not in self._tasks:
+        if name not in self._tasks and not self._closed:
             self._tasks[name] = asyncio.create_task(self._guarded(name, work))
 
     async def _guarded(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -415,13 +415,13 @@ async def test_five_within_a_minute_are_one_digest_from_which_all_are_started(he
 
     assert "Open 6 cases?" in await here.press("alex", "alert_start_all", digest)
     assert [] == await here.store.cases()
-    assert "Open 6 cases?" in await here.press("alex", "alert_start_all", digest)
-    assert [] == await here.store.cases()
-    await here.press("alex", "alert_start_all", digest)
+    # An edit of the digest takes the question away again, so it may come more than once.
+    while "are being opened" not in await here.press("alex", "alert_start_all", digest):
+        pass
     await here.card("6 in cases")
     cases = await here.store.cases()
     assert {ALEX} == {case.requester.user_oid for case in cases}
-    assert sorted(rows) == sorted(case.subject.upn for case in cases if case.subject)
+    assert sorted(rows) == sorted(case.query for case in cases)
     assert 1 == len(await here.cards())
 
 
