@@ -90,7 +90,7 @@ class Blocks:
         return time.monotonic() - started
 
     def _block(self, count: int) -> list[str]:
-        """Each time under other names, so that every block is news; Defender is silent, so that the list has to tell."""
+        """Each time under other names, so that every block is news; Defender is silent, so the list has to tell."""
         self._blocked += 1
         return block_many(self._tenant, {"count": count, "prefix": f"{PREFIX}{self._blocked}x", "alerts": False})
 
