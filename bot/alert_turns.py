@@ -16,7 +16,7 @@ from bot.activities import Incoming
 from bot.adapter import Reply
 from bot.alert_poster import AlertPoster, Subject
 from bot.fields import field_of
-from bot.replies import refusal_of, snoozed
+from bot.replies import refusal_of, snoozed, which_alert
 from cards.alert_digest import alert_list, all_started, digest, restricted, sure_to_start
 from cards.alerts import alert_card
 from cards.render import render
@@ -25,7 +25,7 @@ from services.alerts.dealing import case_of, cases_of
 from services.alerts.desk import AlertDesk, SetAside, SnoozeAlert, StartAlert, StartAll
 from services.alerts.model import Alert
 from services.cases import Actor, Case, say
-from services.errors import AlertOver, BadInput, NotAllowed
+from services.errors import AlertOver, BadInput, NotAllowed, SeveralAlerts
 from services.ports import Clock
 from services.store import Store
 
@@ -83,7 +83,10 @@ class AlertTurns:
     async def _snooze_by_text(self, command: object, incoming: Incoming, who: Actor, reply: Reply) -> View:
         assert isinstance(command, grammar.Snooze), "the table of commands says so"
         order = SnoozeAlert(by=who, target=command.target, lasts=timedelta(minutes=command.minutes))
-        return snoozed(await self._desk.snooze(order))
+        try:
+            return snoozed(await self._desk.snooze(order))
+        except SeveralAlerts as several:
+            return which_alert(several)
 
     # --- verbs ---
 

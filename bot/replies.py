@@ -14,7 +14,16 @@ from services.alerts.model import Alert
 from services.cases import Approval, ApprovalPurpose, Case, Text, say
 from services.casework import APPROVALS_CONVERSATION
 from services.conversations import CardCopy
-from services.errors import BadInput, BadOwner, BotError, NotAllowed, PermissionMissing, ServiceError, UserError
+from services.errors import (
+    BadInput,
+    BadOwner,
+    BotError,
+    NotAllowed,
+    PermissionMissing,
+    ServiceError,
+    SeveralAlerts,
+    UserError,
+)
 from services.identification import Identified
 from services.oncall.on_call import OnDuty
 from services.oncall.telling import OnCallTold
@@ -122,6 +131,11 @@ def snoozed(alerts: Sequence[Alert]) -> View:
     """What is quiet now, and until when."""
     told = tuple(say("notice.alert_snoozed", who=who(alert), until=alert.snoozed_until) for alert in alerts)
     return compose.notice(Tone.GOOD, told[0], told[1:])
+
+
+def which_alert(error: SeveralAlerts) -> View:
+    """What was named fits alerts about several things."""
+    return compose.notice(Tone.NEUTRAL, say(error.key), (say("notice.which_alert", names=error.params["names"]),))
 
 
 def undo_asked() -> View:

@@ -57,7 +57,7 @@ def digest(
     startable = [alert for alert in alerts if can_be_started(alert, _case(alert, cases))]
     called = mentions_of(mentions) if waiting else ()
     about = {"digest": digest_id}
-    on = {"on": "digest", **about, "page": str(page)}
+    on = {"on": "digest", **about, "page": str(_within(len(alerts), page))}
     everything = Button("alert_start_all", say("button.alert_start_all", n=len(startable)), about, style="positive")
     return AlertTableView(
         headline=say("digest.headline", n=len(alerts)),
@@ -124,7 +124,7 @@ def alert_list(told: OpenAlerts, now: datetime, page: int = 0) -> AlertTableView
     """What is open; when nothing is, how sure that is."""
     ordered = _what_waits_first(told.alerts, told.cases, now)
     waiting = [alert for alert in ordered if needs_somebody(alert, _case(alert, told.cases), now)]
-    blind, on = _blind(told.sources), {"on": "alerts", "page": str(page)}
+    blind, on = _blind(told.sources), {"on": "alerts", "page": str(_within(len(ordered), page))}
     headline = say("alert_list.headline", n=len(ordered)) if ordered else say("alert_list.none")
     if not ordered and blind:
         headline = say("alert_list.none_known")
@@ -169,7 +169,8 @@ def _read_at(sources: Sequence[SourceState]) -> tuple[Text, ...]:
 
 def restricted(told: RestrictedNow, page: int = 0) -> AlertTableView:
     """Who may not send, read from Microsoft at this moment. What could not be read is never nobody."""
-    count, on = len(told.entries), {"on": "restricted", "page": str(page)}
+    count = len(told.entries)
+    on = {"on": "restricted", "page": str(_within(count, page))}
     headline = say("restricted.headline", n=count) if count else say("restricted.none")
     if told.unread and not count:
         headline = say("restricted.unknown")

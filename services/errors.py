@@ -127,7 +127,7 @@ class SeveralAlerts(UserError):
 
 
 class BadDuration(UserError):
-    """A time to put an alert off for that is none, or is longer than `hours`."""
+    """A time to put an alert off for that is none, or is too long (`hours`)."""
 
     key = "error.bad_duration"
 

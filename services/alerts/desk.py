@@ -40,8 +40,6 @@ log = structlog.get_logger()
 
 #: For how long an alert may be put off: over a weekend, and no longer.
 LONGEST_SNOOZE = timedelta(hours=72)
-#: How many things are named when something fits several.
-MOST_NAMED = 5
 #: How long Exchange may take to give the lists: somebody waits for the answer.
 LIST_TIMEOUT_S = 8.0
 
@@ -256,7 +254,7 @@ class AlertDesk:
         """
         await self._casework.may_read(order.by)
         if not timedelta() < order.lasts <= LONGEST_SNOOZE:
-            raise BadDuration(hours=str(int(LONGEST_SNOOZE / timedelta(hours=1))))
+            raise BadDuration(hours=order.lasts / timedelta(hours=1))
         ids = [order.alert_id] if order.alert_id else await self._open_about(order.target)
         until = self._clock.now() + order.lasts
         quiet = {"snoozed_until": until, "snoozed_by": order.by, "set_aside_by": None, "set_aside_at": None}
@@ -303,7 +301,7 @@ class AlertDesk:
             raise NoOpenAlert(query=target)
         names = dict.fromkeys(alert.about for alert in found)
         if len(names) > 1:
-            raise SeveralAlerts(query=target, names=", ".join(list(names)[:MOST_NAMED]))
+            raise SeveralAlerts(query=target, names=tuple(names))
         return [alert.alert_id for alert in found]
 
     # --- questions ---

@@ -493,13 +493,15 @@ def test_help_says_so_when_somebody_may_not_request():
 
 #: What a button may name beside a case: whom to start with, and which item or connector is meant.
 TARGETS = {"query", "connector", "item"}
+#: On cards of alerts: which one, on which card and page it stands, and that somebody was asked whether they are sure.
+OF_ALERTS = {"alert", "digest", "on", "page", "sure"}
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLES if "hostile" not in name])
 def test_buttons_carry_opaque_ids_only(name):
     """No name or decision travels in the data of a button; `start` names an account, as typing would."""
     for button in buttons(SAMPLES[name]).values():
-        assert button.payload.keys() <= {"verb", "claim", "case", "prompt", "boxes"} | TARGETS
+        assert button.payload.keys() <= {"verb", "claim", "case", "prompt", "boxes"} | OF_ALERTS | TARGETS
         assert all("@" not in value for name, value in button.payload.items() if name not in TARGETS)
 
 

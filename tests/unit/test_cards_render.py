@@ -40,6 +40,13 @@ GOLDEN_CARDS = [
     ("checklist_refused", "en"),
     ("prevention_overdue", "en"),
     ("prevention_organisation", "sv"),
+    ("alert_restricted", "en"),
+    ("alert_health", "sv"),
+    ("alert_over", "sv"),
+    ("alert_digest", "en"),
+    ("alert_digest_second_page", "sv"),
+    ("restricted_unread", "en"),
+    ("weekly", "sv"),
     ("news_burst", "en"),
     ("news_nothing_delivered_refused", "sv"),
 ]
