@@ -23,7 +23,7 @@ from bot.activities import Place
 from bot.connector import Connector, CopyGone, PlaceGone, Uncertain
 from bot.places import Places, hash_of, post
 from cards.alert_digest import digest
-from cards.alerts import alert_card
+from cards.alerts import alert_card, needs_somebody
 from cards.render import Rendered, render
 from cards.views import View
 from cards.weekly import weekly
@@ -51,13 +51,20 @@ MAX_ROWS = 2000
 POST_LIMIT_S = 25.0
 #: After this long nobody is posting any more what was begun: longer than POST_LIMIT_S, and than writing it down.
 GIVEN_UP_AFTER = timedelta(seconds=40)
+#: How long a post of unknown end is waited for before the next one. After the last it is left alone: the health of the
+#: bot then tells that nobody knows whether the alert arrived, which more copies of it would not change.
+PATIENCE = (GIVEN_UP_AFTER, timedelta(minutes=2), timedelta(minutes=10))
+#: How long after a refusal the next post is made, doubled by each refusal up to the second one.
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+#: A digest takes more for so long; a campaign that goes on is told in a new one, which calls again.
+DIGEST_OPEN_FOR = timedelta(minutes=5)
 SWEEP_EVERY_S = 5.0
 #: How many cards are posted or edited at the same time.
 AT_ONCE = 8
 #: So loud that they have a card of their own whatever else there is; so does what concerns everybody.
 _ALONE = frozenset({AlertKind.HEALTH, AlertKind.TENANT_RESTRICTED})
 
-_POSTING, _LIVE, _GONE = "posting", "live", "gone"
+_POSTING, _LIVE, _GONE, _REFUSED = "posting", "live", "gone", "refused"
 
 
 class OnCallPeople(Protocol):
@@ -85,8 +92,22 @@ class _OpenDigest:
     """The digest that what comes next belongs to."""
 
     digest_id: str
+    began_at: datetime
     last_at: datetime
-    rows: int
+    rows: int = 0
+    is_closed: bool = False
+
+
+@dataclass
+class _Refused:
+    """An alert that Teams refused: when it may be tried again, and how long that was after the refusal."""
+
+    pause: timedelta
+    not_before: datetime
+
+
+class _TurnLost(Exception):
+    """Somebody else took the post over while it waited for its turn."""
 
 
 class AlertPoster:
@@ -127,6 +148,12 @@ class AlertPoster:
         #: Subjects of which a card is known to be out there.
         self._known: set[str] = set()
         self._undelivered: set[str] = set()
+        #: Alerts that were refused and are still to be posted, by id.
+        self._refused: dict[str, _Refused] = {}
+        #: Who is called about an alert, by its id, while it is not posted: the sources are asked once.
+        self._called: dict[str, tuple[Actor, ...]] = {}
+        #: Ids of rows of copies that were refused, to be used again.
+        self._spare: list[str] = []
         #: Cards that show a case and could not be edited: no version of an alert tells of them.
         self._behind: set[str] = set()
 
@@ -178,7 +205,7 @@ class AlertPoster:
     async def post_weekly(self, summary: WeeklySummary) -> None:
         """Post the summary of a week, once. Raises ServiceError when it cannot be posted now."""
         subject = Subject(digest_id=summary.summary_id)
-        if any(copy.state != _GONE or copy.activity_id for copy in await self._copies(subject)):
+        if any(copy.state in (_POSTING, _LIVE) or copy.activity_id for copy in await self._copies(subject)):
             return
         for place in await self._open_places():
             copy = self._new_copy(subject, place.conversation_id, self._language, ())
@@ -212,7 +239,7 @@ class AlertPoster:
             marked, self._marked = self._marked, set()
             waiting = await self._alerts.unposted()
             new = [alert for alert in waiting if alert.alert_id in marked]
-            await self._post_new(new)
+            await self._post_new([alert for alert in new if self._may_be_posted(alert)])
             known = sorted(marked.difference(alert.alert_id for alert in new))
             for start in range(0, len(known), AT_ONCE):
                 await asyncio.gather(*map(self._edit_alert, known[start : start + AT_ONCE]))
@@ -245,31 +272,47 @@ class AlertPoster:
         now = self._clock.now()
         while self._told and now - self._told[0] >= DIGEST_WITHIN:
             self._told.popleft()
-        many = self._open_digest(len(others), now) is not None or len(self._told) + len(others) >= self._digest_from
-        if others and many:
+        await self._close_digest(now)
+        goes_on = self._digest is not None and now - self._digest.last_at <= DIGEST_WITHIN
+        if others and (goes_on or len(self._told) + len(others) >= self._digest_from):
             await self._post_digest(others, now)
         else:
             alone += others
         await asyncio.gather(*(self._post_alone(alert, now) for alert in alone))
 
     def _open_digest(self, more: int, now: datetime) -> _OpenDigest | None:
-        """The digest that these join, if one was added to within the last minute and has room."""
+        """The digest that these join, if one was added to within the last minute, is not closed and has room."""
         current = self._digest
-        if current is None or now - current.last_at > DIGEST_WITHIN or current.rows + more > MAX_ROWS:
+        if current is None or current.is_closed or now - current.last_at > DIGEST_WITHIN:
             return None
-        return current
+        return current if current.rows + more <= MAX_ROWS else None
+
+    async def _close_digest(self, now: datetime) -> None:
+        """Nothing joins a digest that is old, or in which nothing waits: an edit of it would call nobody."""
+        current = self._digest
+        if current is None or current.is_closed:
+            return
+        alerts = await self._alerts.alerts_of_digest(current.digest_id)
+        cases = await cases_of(self._store, alerts)
+        waits = any(needs_somebody(alert, cases.get(alert.case_id or ""), now) for alert in alerts)
+        current.is_closed = not waits or now - current.began_at >= DIGEST_OPEN_FOR
+
+    def _may_be_posted(self, alert: Alert) -> bool:
+        refused = self._refused.get(alert.alert_id)
+        return refused is None or refused.not_before <= self._clock.now()
 
     async def _post_alone(self, alert: Alert, now: datetime) -> None:
         """A card of its own. One that is woken from a digest keeps its row there."""
-        if await self._claim([alert.alert_id], now, alert.digest_id):
+        claimed = await self._claim([alert.alert_id], now, alert.digest_id)
+        if claimed:
             if not _is_loud(alert):
                 self._told.append(now)
-            await self._put_up(Subject(alert_id=alert.alert_id), [alert])
+            await self._put_up(Subject(alert_id=alert.alert_id), claimed)
 
     async def _post_digest(self, alerts: Sequence[Alert], now: datetime) -> None:
         for start in range(0, len(alerts), MAX_ROWS):
             some = alerts[start : start + MAX_ROWS]
-            current = self._open_digest(len(some), now) or _OpenDigest(f"D{uuid.uuid4().hex[:12]}", now, 0)
+            current = self._open_digest(len(some), now) or _OpenDigest(f"D{uuid.uuid4().hex[:12]}", now, now)
             claimed = await self._claim([alert.alert_id for alert in some], now, current.digest_id)
             if not claimed:
                 continue
@@ -292,32 +335,56 @@ class AlertPoster:
         """The card in the first place that takes it; without any the alerts are given back."""
         self._posting.add(subject.key)
         try:
-            problem = await self._try_places(subject)
+            problem = await self._try_places(subject, alerts)
         finally:
             self._posting.discard(subject.key)
         if self._digest is not None and self._digest.digest_id == subject.digest_id and subject.key not in self._known:
             self._digest = None  # nothing may join a digest that is perhaps nowhere
         if problem:
-            await self._give_back([alert.alert_id for alert in alerts])
+            await self._give_back(alerts)
             await self._note_undelivered(alerts, problem)
+            return
+        for alert in alerts:
+            self._refused.pop(alert.alert_id, None)
+            self._called.pop(alert.alert_id, None)
 
-    async def _try_places(self, subject: Subject) -> str:
+    async def _people(self, alerts: Sequence[Alert]) -> tuple[Actor, ...]:
+        """Who is called about these; asked anew only when nobody is known, so that refusals do not burden a source."""
+        called = next((self._called[alert.alert_id] for alert in alerts if alert.alert_id in self._called), ())
+        called = called or await self._on_call.people()
+        if called:
+            self._called.update((alert.alert_id, called) for alert in alerts)
+        return called
+
+    def _pause(self, alerts: Iterable[Alert], error: ServiceError) -> None:
+        """They were refused: each refusal doubles the pause, and what Teams asks for is granted."""
+        now = self._clock.now()
+        asked = timedelta(seconds=getattr(error, "retry_after_s", None) or 0.0)
+        for alert in alerts:
+            before = self._refused.get(alert.alert_id)
+            pause = FIRST_PAUSE if before is None else min(2 * before.pause, LONGEST_PAUSE)
+            self._refused[alert.alert_id] = _Refused(pause, now + max(pause, min(asked, LONGEST_PAUSE)))
+
+    async def _try_places(self, subject: Subject, alerts: Sequence[Alert]) -> str:
         """Why the card is in no place, for our records; "" when it is there, or may be."""
-        called = await self._on_call.people()
+        called = await self._people(alerts)
         problem = "no_place"
         for place in await self._open_places():
             copy = self._new_copy(subject, place.conversation_id, self._language, called)
             try:
-                view, version = await self._view(subject, called)
-                await self._post(copy, place, view, version)
+                view, version, until = await self._view(subject, called)
+                await self._post(copy.model_copy(update={"shown_until": until}), place, view, version)
             except PlaceGone as error:
                 problem = error.code
                 continue
+            except _TurnLost:
+                return ""
             except (Uncertain, TimeoutError) as error:
                 log.warning("alert_uncertain", subject=subject.key, error=type(error).__name__)
                 return ""
             except ServiceError as error:
                 log.warning("alert_undelivered", subject=subject.key, error=str(error))
+                self._pause(alerts, error)
                 return type(error).__name__
             self._known.add(subject.key)
             await self._mark(subject)  # it may have changed while the card was on its way
@@ -325,25 +392,42 @@ class AlertPoster:
         return problem
 
     async def _post(self, copy: AlertCopy, place: Place, view: View, version: int = 0) -> None:
-        """Write down that a post is under way, post, write down where it is. Raises what the connector raises."""
+        """
+        Write down that a post is under way, post, write down where it is. Raises what the connector raises, and
+        _TurnLost when it waited so long for its turn that it was given up.
+        """
         await self._alerts.save_copy(copy)
         shown = render(view, copy.language)
         try:
-            async with self._turns, asyncio.timeout(POST_LIMIT_S):
-                sent = await post(self._connector, place, shown)
+            async with self._turns:
+                copy = await self._begun_now(copy)
+                async with asyncio.timeout(POST_LIMIT_S):
+                    sent = await post(self._connector, place, shown)
         except Uncertain:
             raise
         except ServiceError as error:
             await self._places.mark_gone(place, error)
-            await self._alerts.save_copy(copy.model_copy(update={"state": _GONE}))
+            await self._alerts.save_copy(copy.model_copy(update={"state": _REFUSED}))
+            self._spare.append(copy.copy_id)
             raise
         where = {"conversation_id": sent.conversation_id, "activity_id": sent.activity_id}
         seen = {"state": _LIVE, "shown_hash": hash_of(shown), "shown_version": version}
         await self._alerts.save_copy(copy.model_copy(update={**where, **seen}))
 
+    async def _begun_now(self, copy: AlertCopy) -> AlertCopy:
+        """Dated when its turn has come, since whoever takes it over counts from then. Raises _TurnLost."""
+        now = self._clock.now()
+        if now - copy.posted_at >= GIVEN_UP_AFTER / 2:
+            known = await self._copies(Subject(copy.alert_id, copy.digest_id))
+            if not any(one.copy_id == copy.copy_id and one.state == _POSTING for one in known):
+                raise _TurnLost
+        copy = copy.model_copy(update={"posted_at": now})
+        await self._alerts.save_copy(copy)
+        return copy
+
     def _new_copy(self, subject: Subject, conversation_id: str, language: str, called: tuple[Actor, ...]) -> AlertCopy:
         return AlertCopy(
-            copy_id=uuid.uuid4().hex,
+            copy_id=self._spare.pop() if self._spare else uuid.uuid4().hex,
             alert_id=subject.alert_id,
             digest_id=subject.digest_id,
             conversation_id=conversation_id,
@@ -352,13 +436,20 @@ class AlertPoster:
             posted_at=self._clock.now(),
         )
 
-    async def _give_back(self, alert_ids: Collection[str]) -> None:
-        """Nobody was told of them: the next sweep tries again."""
+    async def _give_back(self, alerts: Iterable[Alert], uncertain: Collection[str] = ()) -> None:
+        """
+        Nobody was told of them: the next sweep tries again. What was claimed anew since it was seen stays with whoever
+        claimed it. Of those in `uncertain` it is not known whether they were told, which is counted.
+        """
+        seen = {alert.alert_id: (alert.posted_at, alert.digest_id) for alert in alerts}
 
         def give_back(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
-            return alert.model_copy(update={"posted_at": None, "digest_id": None}), []
+            if (alert.posted_at, alert.digest_id) != seen[alert.alert_id]:
+                return alert, []
+            tries = alert.uncertain + (alert.alert_id in uncertain)
+            return alert.model_copy(update={"posted_at": None, "digest_id": None, "uncertain": tries}), []
 
-        await self._alerts.change_alerts(alert_ids, give_back)
+        await self._alerts.change_alerts(seen, give_back)
 
     async def _note_undelivered(self, alerts: Sequence[Alert], problem: str) -> None:
         """On the record once for each alert, however often it is tried."""
@@ -381,19 +472,23 @@ class AlertPoster:
 
     # --- keeping true ---
 
-    async def _view(self, subject: Subject, called: Sequence[Actor]) -> tuple[View, int]:
-        """What the card shows now, and of which version that is. Raises AlertNotFound."""
+    async def _view(self, subject: Subject, called: Sequence[Actor]) -> tuple[View, int, datetime | None]:
+        """
+        What the card shows now, and of which version that is; for a digest also until when its alerts were claimed.
+        Raises AlertNotFound.
+        """
         now = self._clock.now()
         if subject.alert_id:
             alert = await self._alerts.alert(subject.alert_id)
-            return alert_card(alert, now, await case_of(self._store, alert), called), alert.version
+            return alert_card(alert, now, await case_of(self._store, alert), called), alert.version, None
         digest_id = str(subject.digest_id)
         alerts = await self._alerts.alerts_of_digest(digest_id)
         if not alerts:
             raise AlertNotFound(digest_id=digest_id)
         cases = await cases_of(self._store, alerts)
         version = sum(alert.version for alert in alerts)
-        return digest(alerts, cases, now, digest_id=digest_id, mentions=called), version
+        until = max((alert.posted_at for alert in alerts if alert.posted_at is not None), default=None)
+        return digest(alerts, cases, now, digest_id=digest_id, mentions=called), version, until
 
     async def _edit_alert(self, alert_id: str) -> None:
         """The card of an alert, and the digest that it stands in."""
@@ -409,28 +504,45 @@ class AlertPoster:
         copies = [copy for copy in await self._copies(subject) if copy.state == _LIVE]
         for copy in copies:
             try:
-                view, version = await self._view(subject, copy.called)
+                view, version, until = await self._view(subject, copy.called)
             except AlertNotFound:  # everything in it was given back, or is told elsewhere
                 return
             async with self._turns:
-                await self._edit_copy(subject, copy, render(view, copy.language), version)
+                await self._edit_copy(subject, copy, render(view, copy.language), version, until)
 
-    async def _edit_copy(self, subject: Subject, copy: AlertCopy, shown: Rendered, version: int) -> None:
+    async def _edit_copy(
+        self, subject: Subject, copy: AlertCopy, shown: Rendered, version: int, until: datetime | None
+    ) -> None:
         self._behind.discard(subject.key)
         if hash_of(shown) != copy.shown_hash:
             try:
                 await self._put(copy, shown)
             except (CopyGone, Rejected) as error:
                 log.warning("alert_copy_given_up", copy_id=copy.copy_id, error=str(error))
-                await self._alerts.save_copy(copy.model_copy(update={"state": _GONE}))
+                await self._give_up(subject, copy)
                 return
             except ServiceError as error:
                 log.warning("alert_edit_failed", copy_id=copy.copy_id, error=str(error))
                 self._behind.add(subject.key)
                 return
-        if (hash_of(shown), version) != (copy.shown_hash, copy.shown_version):
-            seen = {"shown_hash": hash_of(shown), "shown_version": version}
-            await self._alerts.save_copy(copy.model_copy(update=seen))
+        seen = {"shown_hash": hash_of(shown), "shown_version": version, "shown_until": until}
+        if (after := copy.model_copy(update=seen)) != copy:
+            await self._alerts.save_copy(after)
+
+    async def _give_up(self, subject: Subject, copy: AlertCopy) -> None:
+        """The message is gone. What joined its digest and was never shown on it is told elsewhere."""
+        await self._alerts.save_copy(copy.model_copy(update={"state": _GONE}))
+        if subject.digest_id is None:
+            return
+        self._known.discard(subject.key)
+        if self._digest is not None and self._digest.digest_id == subject.digest_id:
+            self._digest = None
+        alerts = [alert for alert in await self._alerts.alerts_of_digest(subject.digest_id) if alert.is_open]
+        lost = [alert for alert in alerts if alert.posted_at is not None and not await self._is_told(alert, {})]
+        if lost:
+            log.warning("alerts_posted_again", count=len(lost))
+            await self._give_back(lost)
+            await self.alerts_changed([alert.alert_id for alert in lost])
 
     async def _put(self, copy: AlertCopy, shown: Rendered) -> None:
         place = await self._places.place(copy.conversation_id)
@@ -478,31 +590,43 @@ class AlertPoster:
             await self._alerts.change_alerts([alert.alert_id], lambda alert, again=again: _woken(alert, now, again))
             await self.alerts_changed([alert.alert_id])
 
-    async def _recover(self, open_alerts: Iterable[Alert]) -> None:
+    async def _recover(self, open_alerts: Sequence[Alert]) -> None:
         """Give back what was claimed and of which, after a while, no card is known."""
+        ids = {alert.alert_id for alert in open_alerts}
+        self._refused = {alert_id: one for alert_id, one in self._refused.items() if alert_id in ids}
+        self._called = {alert_id: people for alert_id, people in self._called.items() if alert_id in ids}
         now = self._clock.now()
+        given_up: set[str] = set()
         for copy in await self._alerts.copies_posting():
             subject = Subject(copy.alert_id, copy.digest_id)
-            if subject.key not in self._posting and now - copy.posted_at >= GIVEN_UP_AFTER:
+            about = [a for a in open_alerts if subject in (Subject(a.alert_id), Subject(None, a.digest_id))]
+            if subject.key not in self._posting and _is_over(copy, about, now):
                 await self._alerts.save_copy(copy.model_copy(update={"state": _GONE}))
+                given_up.update(alert.alert_id for alert in about)
         lost = await self._lost(open_alerts, now)
         if lost:
             log.warning("alerts_posted_again", count=len(lost))
-            await self._give_back(lost)
+            await self._give_back(lost, given_up)
 
-    async def _lost(self, alerts: Iterable[Alert], now: datetime) -> list[str]:
-        """Ids of the alerts that count as told, with no card about them that is out there or on its way."""
-        lost = []
-        for alert in alerts:
-            if alert.posted_at is None or now - alert.posted_at < GIVEN_UP_AFTER:
-                continue
-            subjects = [Subject(alert_id=alert.alert_id)]
-            subjects += [Subject(digest_id=alert.digest_id)] if alert.digest_id else []
-            if not any([await self._is_out(subject) for subject in subjects]):
-                lost.append(alert.alert_id)
-        return lost
+    async def _lost(self, alerts: Iterable[Alert], now: datetime) -> list[Alert]:
+        """The alerts that count as told, with no card about them that is out there or on its way."""
+        digests: dict[str, list[AlertCopy]] = {}
+        old = [a for a in alerts if a.posted_at is not None and now - a.posted_at >= GIVEN_UP_AFTER]
+        return [alert for alert in old if not await self._is_told(alert, digests)]
 
-    async def _is_out(self, subject: Subject) -> bool:
+    async def _is_told(self, alert: Alert, digests: dict[str, list[AlertCopy]]) -> bool:
+        """Whether it stands in its digest, or has a card. `digests` keeps what is asked once for all of a digest."""
+        if alert.digest_id is not None:
+            subject = Subject(digest_id=alert.digest_id)
+            if subject.key in self._posting:
+                return True
+            if alert.digest_id not in digests:
+                digests[alert.digest_id] = await self._copies(subject)
+            if any(_shows(copy, alert) for copy in digests[alert.digest_id]):
+                return True
+        return await self._has_card(Subject(alert_id=alert.alert_id))
+
+    async def _has_card(self, subject: Subject) -> bool:
         if subject.key in self._known or subject.key in self._posting:
             return True
         copies = await self._copies(subject)
@@ -510,6 +634,21 @@ class AlertPoster:
         if is_out:
             self._known.add(subject.key)
         return is_out or any(copy.state == _POSTING for copy in copies)
+
+
+def _is_over(copy: AlertCopy, about: Collection[Alert], now: datetime) -> bool:
+    """Whether nobody waits any longer for the end of this post. After the last attempt it stays as it is."""
+    tries = max((alert.uncertain for alert in about), default=0)
+    return tries < len(PATIENCE) and now - copy.posted_at >= PATIENCE[tries]
+
+
+def _shows(copy: AlertCopy, alert: Alert) -> bool:
+    """Whether the alert stands on this copy of its digest, will, or did before the message was deleted."""
+    if copy.state in (_POSTING, _LIVE):
+        return True
+    until = copy.shown_until
+    was_there = copy.activity_id is not None and until is not None and alert.posted_at is not None
+    return was_there and alert.posted_at <= until
 
 
 def _is_loud(alert: Alert) -> bool:
@@ -522,4 +661,5 @@ def _woken(alert: Alert, now: datetime, again: bool) -> tuple[Alert, Sequence[Ne
         return alert, []
     told_since = alert.posted_at is not None and alert.posted_at >= alert.snoozed_until
     awake = {"snoozed_until": None, "snoozed_by": None}
-    return alert.model_copy(update={**awake, **({"posted_at": None} if again and not told_since else {})}), []
+    tell = {"posted_at": None, "uncertain": 0} if again and not told_since else {}
+    return alert.model_copy(update={**awake, **tell}), []

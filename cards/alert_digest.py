@@ -8,7 +8,7 @@ top. Turning a page shows it to whoever pressed, alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cards import faces
@@ -29,6 +29,8 @@ from services.cases import Actor, Case, Text, say
 from services.diagnosis.causes import reason_lines
 
 ROWS = 10
+#: What came within this time came "within minutes".
+_MINUTES = timedelta(minutes=10)
 #: Why there is an alert, in a row: the rest stands on the card of the case.
 _REASONS_IN_A_ROW = 2
 
@@ -60,7 +62,7 @@ def digest(
     on = {"on": "digest", **about, "page": str(_within(len(alerts), page))}
     everything = Button("alert_start_all", say("button.alert_start_all", n=len(startable)), about, style="positive")
     return AlertTableView(
-        headline=say("digest.headline", n=len(alerts)),
+        headline=_headline(alerts),
         tone=_tone(waiting, any(alert.is_open for alert in alerts)),
         needed=_counted(alerts, cases, waiting),
         calls=say("alert.calls") if called else None,
@@ -70,6 +72,15 @@ def digest(
         place=_place(len(ordered), page),
         form=_form([everything] if len(startable) > 1 else [], len(ordered), page, "alert_page", about),
     )
+
+
+def _headline(alerts: Sequence[Alert]) -> Text:
+    """How many within which time: what could not be told at once may have come over hours."""
+    moments = [alert.noticed_at for alert in alerts]
+    first, last = min(moments), max(moments)
+    if last - first <= _MINUTES:
+        return say("digest.headline", n=len(alerts))
+    return say("digest.headline_span", n=len(alerts), first=first, last=last)
 
 
 def sure_to_start(count: int, digest_id: str) -> NoticeView:

@@ -6,7 +6,7 @@ An alert has parts, like a case: it is changed as a whole, and every posted card
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
 from pydantic import Field
@@ -48,6 +48,11 @@ class SourceName(StrEnum):
     EARLY_WARNING = "early_warning"
     HEALTH = "health"
 
+
+#: A source that failed this often running counts as failing.
+FAILING_AFTER = 3
+#: The least for which nobody reads a source before it counts as failing, and the longest that a service may ask for.
+LONGEST_PAUSE = timedelta(minutes=5)
 
 #: What a report about the whole organisation is about.
 TENANT = "tenant"
@@ -131,6 +136,8 @@ class Alert(Value):
     set_aside_at: datetime | None = None
     #: When it was put before people: as a card of its own, or as a row of a digest.
     posted_at: datetime | None = None
+    #: How many posts of it nobody knows the end of; each is given longer before it is posted again.
+    uncertain: int = 0
     digest_id: str | None = None
     version: int = 1
 
@@ -166,12 +173,15 @@ class AlertCopy(Value):
     conversation_id: str
     activity_id: str | None = None
     language: str = "en"
-    #: "posting" is written down before the post, so that a restart knows that one may be out there; "live"; "gone".
+    #: "posting" is written down before the post, so that a restart knows that one may be out there; "live"; "gone";
+    #: "refused" is one that was never out there, and whose row is used for the next attempt.
     state: str = "posting"
     #: SHA-256 of the card as last posted; an equal one is not posted again.
     shown_hash: str = ""
     #: The alert's version that it shows; for a digest the sum of the versions of its alerts.
     shown_version: int = 0
+    #: For a digest: alerts that were put into it until then stood on it when it was last posted.
+    shown_until: datetime | None = None
     #: Who was called when it was posted: the same people stay on it.
     called: tuple[Actor, ...] = ()
     posted_at: datetime
@@ -191,10 +201,22 @@ class SourceState(Value):
     failures: int = 0
     #: Why, the last time.
     why: Text | None = None
+    #: How often it is to be read; None for what is no source that is read again and again.
+    interval_s: float | None = None
     #: Where a source that reads on from a moment goes on.
     read_until: datetime | None = None
     #: Since when a list is empty that showed several entries before; believed at the second reading.
     empty_since: datetime | None = None
+
+    def is_failing(self, now: datetime) -> bool:
+        """Whether nothing is seen by it: it failed three times running, or nobody has read it for three intervals."""
+        return self.failures >= FAILING_AFTER or self.is_overdue(now)
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it was last read longer ago than three intervals and five minutes."""
+        if self.interval_s is None or self.last_read_at is None:
+            return False
+        return now - self.last_read_at > max(timedelta(seconds=3 * self.interval_s), LONGEST_PAUSE)
 
 
 #: Kinds about which a case can be opened; the other ones only Microsoft or the owner of the bot can do anything about.

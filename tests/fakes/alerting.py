@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.activities import Place, SentCopy
+from bot.connector import Uncertain
 from services.alerts.model import Alert, AlertKind, Report, Severity, SourceName
 from services.cases import Actor
 from services.conversations import Conversation, ConversationKind
@@ -78,18 +79,24 @@ async def installed(store: Store, *conversation_ids: str, active: bool = True) -
 
 @dataclass
 class FakeConnector:
-    """Keeps every card by the id of its message. `faults` are raised in turn, by the next posts or edits."""
+    """
+    Keeps every card by the id of its message. `faults` are raised in turn, by the next posts or edits; with
+    `lose_answers` everything is posted and nobody learns of it.
+    """
 
     posts: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
     edits: list[str] = field(default_factory=list)
     post_faults: list[ServiceError | None] = field(default_factory=list)
     edit_faults: list[ServiceError] = field(default_factory=list)
+    lose_answers: bool = False
 
     async def start_thread(self, place: Place, card: dict[str, Any], *, summary: str = "") -> SentCopy:
         if self.post_faults and (fault := self.post_faults.pop(0)) is not None:
             raise fault
         activity_id = f"{len(self.posts) + 1}"
         self.posts[activity_id] = (place.conversation_id, card)
+        if self.lose_answers:
+            raise Uncertain(status=504)
         return SentCopy(f"{place.conversation_id};messageid={activity_id}", activity_id)
 
     async def send(self, place: Place, card: dict[str, Any], *, summary: str = "") -> SentCopy:

@@ -12,11 +12,12 @@ from bot.activities import Place
 from bot.alert_poster import GIVEN_UP_AFTER, MAX_ROWS, AlertPoster, Subject
 from bot.connector import CopyGone, PlaceGone, Uncertain
 from cards.samples import sample_week
-from services.alerts.model import Alert, AlertKind, AlertState
+from services.alerts.health import DeliveryCheck
+from services.alerts.model import Alert, AlertCopy, AlertKind, AlertState
 from services.audit import Tag
-from services.cases import CaseState, Finding, SignalState, say
+from services.cases import Actor, CaseState, Finding, SignalState, say
 from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
-from services.errors import ServiceError, Throttled, Unavailable
+from services.errors import Rejected, ServiceError, Throttled, Unavailable
 from services.store import Store
 from tests.fakes import given
 from tests.fakes.alerting import (
@@ -206,6 +207,41 @@ async def test_what_comes_within_a_minute_joins_the_digest(here: Alerting) -> No
     assert 2 == len(here.shown)
 
 
+async def test_a_campaign_that_goes_on_calls_again(here: Alerting) -> None:
+    """An edit calls nobody, so after five minutes there is a new digest, and not a card for each."""
+    await here.tell(*campaign(5))
+    for n in range(6, 66):
+        here.clock.advance(seconds=59)
+        await here.tell(*(one.model_copy(update={"noticed_at": here.clock.now()}) for one in campaign(1, first=n)))
+
+    assert 10 <= len(here.shown) <= 13
+    assert all("<at>Megan</at>" in card for card in here.shown)
+    assert "person65@contoso.com" in here.shown[-1]
+
+
+async def test_nothing_joins_a_digest_in_which_nothing_waits(here: Alerting) -> None:
+    """Whoever dealt with it has no reason to look at it again."""
+    await here.tell(*campaign(5))
+    for n in range(1, 6):
+        await here.changed(f"A{n}", set_aside_by=actor(MEGAN), set_aside_at=NOW)
+    here.clock.advance(seconds=20)
+    await here.tell(*campaign(1, first=6))
+
+    assert 2 == len(here.shown)
+    assert "person6@contoso.com" in here.shown[1] and "person1@contoso.com" not in here.shown[1]
+
+
+async def test_a_digest_of_what_waited_long_says_from_when_to_when(here: Alerting) -> None:
+    """Nobody could be told for hours; "within minutes" would be wrong."""
+    old, new = campaign(4), campaign(4, first=5)
+    at = NOW + timedelta(hours=3)
+    here.clock.advance(hours=3)
+    await here.tell(*old, *(one.model_copy(update={"noticed_at": at}) for one in new))
+
+    assert 1 == len(here.shown)
+    assert "8 alerts from " in here.shown[0] and "within minutes" not in here.shown[0]
+
+
 async def test_a_digest_has_room_for_two_thousand(here: Alerting) -> None:
     """Those beyond it stand in another one, and every card stays small enough for Teams."""
     await here.tell(*campaign(MAX_ROWS + 7))
@@ -244,10 +280,12 @@ async def test_what_teams_refused_is_tried_again(here: Alerting, fault: ServiceE
     """It waits as if nobody had seen it, is on the record once, and is posted by the next sweep."""
     here.teams.post_faults = [fault, fault]
     await here.tell(alert())
+    here.clock.advance(seconds=6)
     await here.swept()
     assert ["A1"] == [one.alert_id for one in await here.store.alerts.unposted()]
     assert [Tag.ALERT_UNDELIVERED] == await here.tags()
 
+    here.clock.advance(seconds=11)
     await here.swept()
     assert 1 == len(here.shown)
     assert [] == await here.store.alerts.unposted()
@@ -257,10 +295,65 @@ async def test_a_digest_that_was_refused_comes_back_whole(here: Alerting) -> Non
     """All of it, in one card."""
     here.teams.post_faults = [Throttled("teams")]
     await here.tell(*campaign(6))
+    here.clock.advance(seconds=6)
     await here.swept()
 
     assert 1 == len(here.shown)
     assert "6 alerts within minutes" in here.shown[0]
+
+
+async def test_what_is_refused_for_an_hour_burdens_nobody(here: Alerting) -> None:
+    """The pauses grow to five minutes, one row is used again and again, and the on-call is asked once."""
+    asked = []
+
+    class Asked(FakeOnCall):
+        async def people(self) -> tuple[Actor, ...]:
+            asked.append(1)
+            return await super().people()
+
+    here.poster = here.another(on_call=Asked())
+    here.teams.post_faults = [Rejected("teams", "BadArgument") for _ in range(1000)]
+    await here.tell(alert())
+    for _ in range(720):
+        here.clock.advance(seconds=5)
+        await here.swept()
+
+    assert 10 <= 1000 - len(here.teams.post_faults) <= 20
+    assert (1, 1) == (len(await here.store.alerts.copies_of_alert("A1")), len(asked))
+    here.teams.post_faults = []
+    here.clock.advance(minutes=5)
+    await here.swept()
+    assert 1 == len(here.shown) and "<at>Megan</at>" in here.shown[0]
+
+
+async def test_a_pause_that_teams_asks_for_is_granted(here: Alerting) -> None:
+    """Ours would be over sooner."""
+    here.teams.post_faults = [Throttled("teams", 60.0)]
+    await here.tell(alert())
+    here.clock.advance(seconds=59)
+    await here.swept()
+    assert [] == here.shown
+
+    here.clock.advance(seconds=2)
+    await here.swept()
+    assert 1 == len(here.shown)
+
+
+@pytest.mark.parametrize("count", [1, 6])
+async def test_what_nobody_knows_the_end_of_is_repeated_three_times_only(here: Alerting, count: int) -> None:
+    """Then the bot's own health tells of it, for as long as nobody knows; also after a restart."""
+    here.teams.lose_answers = True
+    await here.tell(*campaign(count))
+    posts = []
+    for minute in range(60):
+        here.clock.advance(minutes=1)
+        if minute == 30:
+            here.poster = here.another()
+        await here.swept()
+        posts.append(len(here.teams.posts))
+
+    assert (2, 4) == (posts[0], posts[-1])
+    assert ["delivery:alerts"] == [report.about for report in await DeliveryCheck(here.store, here.clock).look()]
 
 
 async def test_a_post_of_which_nobody_knows_the_end_is_not_repeated_at_once(here: Alerting) -> None:
@@ -302,6 +395,26 @@ async def test_a_restart_between_claim_and_post_loses_nothing(here: Alerting) ->
     assert 2 == len(here.shown)
     await here.swept()
     assert 2 == len(here.shown)
+
+
+async def test_two_replicas_do_not_give_back_what_the_other_claimed(here: Alerting) -> None:
+    """A dead one claimed it; while the first is about to give it back, the second does so and posts."""
+    other = here.another()
+    await raised(here.store, alert(posted_at=NOW))
+    here.clock.advance(seconds=50)
+    copies_posting = here.store.alerts.copies_of_alert
+
+    async def slowly(alert_id: str) -> list[AlertCopy]:
+        here.store.alerts.copies_of_alert = copies_posting  # type: ignore[method-assign]
+        found = await copies_posting(alert_id)
+        await other.sweep()
+        await other.settled()
+        return found
+
+    here.store.alerts.copies_of_alert = slowly  # type: ignore[method-assign]
+    await here.swept()
+
+    assert 1 == len(here.shown)
 
 
 async def test_after_a_restart_nothing_is_posted_twice(here: Alerting) -> None:
@@ -358,6 +471,57 @@ async def test_an_edit_that_failed_is_made_up_for(here: Alerting) -> None:
     here.clock.advance(minutes=5)
     await here.swept()
     assert 1 == len(here.shown)
+
+
+async def test_what_joined_a_digest_that_was_deleted_is_told_elsewhere(here: Alerting) -> None:
+    """What had been on it has been seen; what had not is lost with no message, nor by a restart."""
+    await here.tell(*campaign(6))
+    here.teams.edit_faults = [CopyGone("ActivityNotFoundInConversation")]
+    here.clock.advance(seconds=30)
+    await here.tell(*campaign(20, first=7))
+    for _ in range(3):
+        here.clock.advance(minutes=1)
+        await here.swept()
+
+    assert 2 == len(here.shown)
+    assert "20 alerts within minutes" in here.shown[1]
+    assert [] == await here.store.alerts.unposted()
+
+
+async def test_what_a_restart_left_in_a_deleted_digest_is_told(here: Alerting) -> None:
+    """The replica died between learning that the message is gone and giving back what was never on it."""
+    await here.tell(*campaign(5))
+    (copy,) = await here.store.alerts.copies_of_digest(str((await here.store.alerts.alert("A1")).digest_id))
+    here.clock.advance(seconds=10)
+    joined = {"posted_at": here.clock.now(), "digest_id": copy.digest_id}
+    await raised(here.store, alert("A9", "late@contoso.com", **joined))
+    await here.store.alerts.save_copy(copy.model_copy(update={"state": "gone"}))
+    here.clock.advance(minutes=1)
+    here.poster = here.another()
+    await here.swept()
+
+    assert 2 == len(here.shown)
+    assert "late@contoso.com" in here.shown[1] and "person1@contoso.com" not in here.shown[1]
+
+
+async def test_a_thousand_in_a_digest_are_one_question(here: Alerting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every five seconds, for as long as they are open."""
+    await here.tell(*campaign(200))
+    here.clock.advance(minutes=1)
+    asked: list[str] = []
+    for name in ("copies_of_alert", "copies_of_digest"):
+        monkeypatch.setattr(here.store.alerts, name, counted(getattr(here.store.alerts, name), asked))
+    await here.swept()
+
+    assert 1 == len(asked)
+
+
+def counted(ask: Any, asked: list[str]) -> Any:
+    async def and_count(name: str) -> Any:
+        asked.append(name)
+        return await ask(name)
+
+    return and_count
 
 
 # --- put off ---
