@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 
 from bot.identity import BotTokenValidator
-from services.alerts.health import FAILING_AFTER
 from services.alerts.model import Alert, AlertKind, SourceState
 from services.alerts.summary import BLOCKS
 from services.clients.tokens import Tokens
@@ -54,7 +53,7 @@ class Health:
             "database": store.ping,
             "token": lambda: tokens.token(scope),
             "keys": lambda: _keys(validator),
-            "sources": lambda: _see(store, sources),
+            "sources": lambda: _see(store, sources, clock.now()),
         }
 
     async def alive(self, request: web.Request) -> web.Response:
@@ -64,7 +63,7 @@ class Health:
         """
         200 when database, our own token and Teams' signing keys are there; else 503 with which is not.
 
-        A source of alerts that fails (three times running) makes it "degraded", still with 200: people can work with
+        A source of alerts that fails, or that nobody reads any more, makes it "degraded", still with 200: people can work with
         the bot all the same, and taking it out of service would only make it blinder. Alert on the body or `/metrics`.
         """
         results = await asyncio.gather(*(self._passes(name) for name in self._checks))
@@ -94,7 +93,7 @@ class Health:
             log.warning("alerts_uncounted", error=f"{type(error).__name__}: {error}")
             return registry
         readable.set(1)
-        count_sources(registry, [state for state in told[0] if state.source in self._sources])
+        count_sources(registry, [state for state in told[0] if state.source in self._sources], now)
         count_alerts(registry, told[1], len(told[2]))
         count_delays(registry, noticed)
         return registry
@@ -109,14 +108,18 @@ class Health:
         return True
 
 
-def count_sources(registry: CollectorRegistry, states: Iterable[SourceState]) -> None:
-    """When each source was last read (0: never), and how many times running it has failed since."""
+def count_sources(registry: CollectorRegistry, states: Iterable[SourceState], now: datetime) -> None:
+    """When each source was last read (0: never), how often running it has failed since, and whether it is failing."""
     labels = ["source"]
     read = Gauge(
         "unblock_source_last_read_timestamp_seconds", "When the source was last read.", labels, registry=registry
     )
     failures = Gauge("unblock_source_failures", "How many times running it failed.", labels, registry=registry)
+    failing = Gauge(
+        "unblock_source_failing", "1 when it failed three times or is not read any more.", labels, registry=registry
+    )
     for state in states:
+        failing.labels(state.source).set(state.is_failing(now))
         read.labels(state.source).set(state.last_read_at.timestamp() if state.last_read_at else 0)
         failures.labels(state.source).set(state.failures)
 
@@ -142,9 +145,9 @@ def count_delays(registry: CollectorRegistry, noticed: Sequence[Alert]) -> None:
             delays.observe(max((alert.noticed_at - alert.since).total_seconds(), 0.0))
 
 
-async def _see(store: Store, sources: Collection[str]) -> None:
+async def _see(store: Store, sources: Collection[str], now: datetime) -> None:
     states = [state for state in await store.alerts.source_states() if state.source in sources]
-    failing = [state.source for state in states if state.failures >= FAILING_AFTER]
+    failing = [state.source for state in states if state.is_failing(now)]
     if failing:
         raise Blind(", ".join(failing))
 

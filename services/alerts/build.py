@@ -41,7 +41,7 @@ def health_of(
     if not settings.alerts.watches(SourceName.HEALTH):
         return None
     checks = [
-        SourceCheck(store, read_sources(settings)),
+        SourceCheck(store, read_sources(settings), clock),
         CredentialCheck(_credential(settings), registrations, clock),
         PermissionCheck(store, tokens, clock, graph_scope(settings.graph_url), exchange_scope(settings.exchange_url)),
         ConversationCheck(store, clock, approvals=settings.approvals_conversation, alerts=settings.alerts_conversation),

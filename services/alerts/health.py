@@ -32,8 +32,6 @@ from services.permissions import EXCHANGE_PERMISSION, GRAPH_PERMISSIONS, Permiss
 from services.ports import Clock
 from services.store import Store
 
-#: A source that failed this often running is one that does not see.
-FAILING_AFTER = 3
 #: How long before its end a certificate or secret is told of, and when it becomes pressing.
 NOTICE, PRESSING = timedelta(days=30), timedelta(days=7)
 #: How often the registration of the app is asked for the end of its secrets.
@@ -66,8 +64,8 @@ _SEVERITY = {
 }
 
 
-def failing_sources(states: Iterable[SourceState]) -> tuple[Report, ...]:
-    """Each source that failed three times running, from the moment at which it was last read."""
+def failing_sources(states: Iterable[SourceState], now: datetime) -> tuple[Report, ...]:
+    """Each source that failed three times running or is not read any more, from when it was last read on."""
     return tuple(
         trouble(
             f"{SOURCE}{state.source}",
@@ -76,14 +74,14 @@ def failing_sources(states: Iterable[SourceState]) -> tuple[Report, ...]:
             severity=_SEVERITY.get(state.source, Severity.MEDIUM),
         )
         for state in states
-        if state.failures >= FAILING_AFTER and state.source != SourceName.HEALTH
+        if state.is_failing(now) and state.source != SourceName.HEALTH
     )
 
 
 def _blind(state: SourceState) -> Text:
     told = {
         "source": say(f"health.source.{state.source}"),
-        "why": state.why or say("unreadable.fault"),
+        "why": state.why or say("unreadable.our_fault"),
         "unseen": say(f"health.unseen.{state.source}"),
     }
     if state.last_read_at is None:
@@ -289,11 +287,13 @@ class SourceCheck:
 
     store: Store
     names: Collection[str]
+    clock: Clock
 
     prefixes = (SOURCE,)
 
     async def look(self) -> Sequence[Report]:
-        return failing_sources(s for s in await self.store.alerts.source_states() if s.source in self.names)
+        states = [state for state in await self.store.alerts.source_states() if state.source in self.names]
+        return failing_sources(states, self.clock.now())
 
 
 @dataclass(frozen=True)

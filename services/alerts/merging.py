@@ -29,11 +29,16 @@ MOST_REPORTS = 20
 _LISTS = frozenset({SourceName.RESTRICTED_LIST, SourceName.BLOCKED_CONNECTORS})
 #: Sources that show all there is: what they show is there now, whatever was said before.
 _SHOW_ALL = _LISTS | {SourceName.HEALTH}
-#: What is one thing under several kinds; the later a kind stands in its family, the more it says.
+#: What is one thing under several kinds; the later a kind stands in its family, the more it says. The organisation as a
+#: whole is a sender too: it is warned of, and then restricted.
 _FAMILIES: tuple[tuple[AlertKind, ...], ...] = (
-    (AlertKind.EARLY_WARNING, AlertKind.SENDER_SUSPECTED, AlertKind.SENDER_RESTRICTED),
+    (
+        AlertKind.EARLY_WARNING,
+        AlertKind.SENDER_SUSPECTED,
+        AlertKind.SENDER_RESTRICTED,
+        AlertKind.TENANT_RESTRICTED,
+    ),
     (AlertKind.CONNECTOR_BLOCKED,),
-    (AlertKind.TENANT_RESTRICTED,),
     (AlertKind.HEALTH,),
 )
 _FAMILY: Mapping[AlertKind, int] = {kind: n for n, family in enumerate(_FAMILIES) for kind in family}

@@ -16,8 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from services.alerts.health import FAILING_AFTER
-from services.alerts.model import Alert, AlertKind, SourceState
+from services.alerts.model import FAILING_AFTER, Alert, AlertKind, SourceState
 from services.alerts.sections import WeeklySettings
 from services.audit import AuditEntry
 from services.cases import Actor, Case, Text, Value, VerdictLabel, say

@@ -19,7 +19,7 @@ import structlog
 
 from services.alerts.joining import Joining
 from services.alerts.merging import Facts, merged, missing_from
-from services.alerts.model import Alert, Report, SourceName, SourceState
+from services.alerts.model import FAILING_AFTER, LONGEST_PAUSE, Alert, Report, SourceName, SourceState
 from services.alerts.ports import AlertPoster, Reading, Source
 from services.audit import Tag, note
 from services.case_ids import new_case_id
@@ -35,8 +35,6 @@ log = structlog.get_logger()
 READ_WITHIN_S = 30.0
 #: How long a replica has a source to itself: the reading, and the time to write down what it said.
 LEASE_S = READ_WITHIN_S + 15.0
-#: A source that failed this often running counts as failing.
-FAILING_AFTER = 3
 #: How long an alert may wait for its post before the poster hears of it again.
 TELL_AGAIN_AFTER = timedelta(seconds=60)
 #: When the first impression of an alert counts as left behind by a replica that died.
@@ -199,7 +197,8 @@ class Watch:
         lease = await self._store.alerts.claim_source(source.name, began, self._holder, LEASE_S)
         if lease is None:
             return []
-        due = lease.model_copy(update={"due_at": began + timedelta(seconds=source.interval_s)})
+        due_at = began + timedelta(seconds=source.interval_s)
+        due = lease.model_copy(update={"due_at": due_at, "interval_s": source.interval_s})
         try:
             async with asyncio.timeout(self._read_within_s):
                 reading = await source.read(lease.read_until)
@@ -208,11 +207,24 @@ class Watch:
         except TimeoutError:
             await self._failed(due, say("unreadable.timeout", n=round(self._read_within_s)))
         except Exception as error:  # a fault of ours in one source is blindness too, and must not end the watch
-            log.exception("source_failed", source=source.name, error=type(error).__name__)
-            await self._failed(due, say("unreadable.our_fault"))
+            await self._our_fault(due, error)
         else:
-            return await self._succeeded(due, reading)
+            return await self._written(due, reading)
         return []
+
+    async def _written(self, due: SourceState, reading: Reading) -> list[Alert]:
+        """What was read, as alerts. What cannot be written down was as good as not read, and is counted so."""
+        try:
+            return await self._succeeded(due, reading)
+        except StaleVersion:  # the lease ran out, and somebody else reads
+            log.warning("reading_came_too_late", source=due.source)
+        except Exception as error:  # one report that nobody foresaw must not make the source blind in silence
+            await self._our_fault(due, error)
+        return []
+
+    async def _our_fault(self, due: SourceState, error: Exception) -> None:
+        log.exception("source_failed", source=due.source, error=type(error).__name__)
+        await self._failed(due, say("unreadable.our_fault"))
 
     async def _succeeded(self, due: SourceState, reading: Reading) -> list[Alert]:
         now = self._clock.now()
@@ -225,18 +237,15 @@ class Watch:
                 "empty_since": None,
             }
         )
-        if due.failures >= FAILING_AFTER:
-            await self._store.record(note(Tag.SOURCE_WORKS_AGAIN, None, None, source=due.source))
         if await self._is_doubtful(reading):
             if due.empty_since is None:
                 log.warning("list_is_suddenly_empty", source=due.source)
                 reading = reading.model_copy(update={"whole": ()})
             done = done.model_copy(update={"empty_since": due.empty_since or now})
-        try:
-            return await self._merge(reading, done)
-        except StaleVersion:
-            log.warning("reading_came_too_late", source=due.source)
-            return []
+        changed = await self._merge(reading, done)
+        if due.failures >= FAILING_AFTER:
+            await self._store.record(note(Tag.SOURCE_WORKS_AGAIN, None, None, source=due.source))
+        return changed
 
     async def _is_doubtful(self, reading: Reading) -> bool:
         """Whether everything has vanished from a list at once, which is rather a fault than good news."""
@@ -246,9 +255,10 @@ class Watch:
         return sum(alert.kind in reading.whole and _is_listed(alert) for alert in alerts) >= SUSPICIOUS_FROM
 
     async def _failed(self, due: SourceState, reason: Text, error: ServiceError | None = None) -> None:
-        """Nothing is concluded. The next reading is due as ever, unless the service asked for more time."""
+        """Nothing is concluded. The next reading is due as ever, unless the service asked for a little more time."""
         now = self._clock.now()
         wait_s = error.retry_after_s if isinstance(error, Throttled) and error.retry_after_s else 0.0
+        wait_s = min(wait_s, LONGEST_PAUSE.total_seconds())
         state = due.model_copy(
             update={
                 "due_at": max(due.due_at, now + timedelta(seconds=wait_s)),

@@ -155,18 +155,16 @@ class AlertStore:
         The result is those that are now different from before, with their versions.
 
         `done` is the state of the source that was read, to be written with it: its lease ends thereby. Raises
-        StaleVersion when the lease had gone to somebody else meanwhile, or two open alerts would be about the same
-        thing; then nothing is written.
+        StaleVersion when the lease had gone to somebody else meanwhile; then nothing is written. Two open alerts about
+        the same thing are a fault of `merge`, since nobody else writes alerts at that time, and raise what the database
+        raises.
         """
-        try:
-            async with self._database.writing() as connection:
-                await lock_alerts(connection)
-                if done is not None and not await self._released(connection, done):
-                    raise StaleVersion(source=done.source)
-                known = await self._known(connection, tenant_id, names)
-                return await self._write(connection, known, merge(known))
-        except sa.exc.IntegrityError as exc:
-            raise StaleVersion(tenant_id=tenant_id) from exc
+        async with self._database.writing() as connection:
+            await lock_alerts(connection)
+            if done is not None and not await self._released(connection, done):
+                raise StaleVersion(source=done.source)
+            known = await self._known(connection, tenant_id, names)
+            return await self._write(connection, known, merge(known))
 
     async def _write(
         self, connection: AsyncConnection, known: Sequence[Alert], changes: Sequence[Changed]

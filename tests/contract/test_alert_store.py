@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from services.alerts.model import Alert, AlertCopy, AlertKind, AlertState, Report, Severity, SourceName, SourceState
 from services.audit import Tag, note
@@ -55,7 +56,7 @@ async def test_a_thing_has_one_open_alert(store: Store) -> None:
     The database itself refuses a second open alert about the same thing; an ended one is no obstacle.
     """
     await raised(store, alert())
-    with pytest.raises(StaleVersion):
+    with pytest.raises(sa.exc.IntegrityError):
         await raised(store, alert("A2"))
 
     await raised(store, alert("A2"), alert(state=AlertState.ENDED))

@@ -222,6 +222,45 @@ async def test_what_cannot_be_read_changes_nothing(
     assert Tag.SOURCE_FAILING in [entry.tag for entry in await store.audit_entries()]
 
 
+async def test_what_cannot_be_written_down_was_not_read(store: Store, watching: Watching, clock: FakeClock) -> None:
+    """
+    A report that no database takes is counted as a failure and told; where to go on stays where it was.
+    """
+    defender = FakeSource(SourceName.DEFENDER, whole=())
+    defender.read_until = given.NOW
+    defender.reports = [_entry("\ud800@x").model_copy(update={"source": SourceName.DEFENDER})]
+    watch, _ = watching(defender)
+    for _ in range(3):
+        clock.advance(seconds=INTERVAL_S)
+        await watch.one_round()
+
+    state = await state_of(store, defender)
+    assert (3, None, None) == (state.failures, state.last_read_at, state.read_until)
+    assert ([], [Tag.SOURCE_FAILING]) == (await store.alerts.alerts(), [e.tag for e in await store.audit_entries()])
+
+
+async def test_an_organisation_that_is_warned_of_and_then_restricted_is_one_alert(
+    store: Store, watching: Watching, clock: FakeClock
+) -> None:
+    """
+    The warning becomes the restriction, and what else was read at that time is noticed as well.
+    """
+    defender = FakeSource(SourceName.DEFENDER, whole=())
+    watch, _ = watching(defender)
+    for kind in (AlertKind.EARLY_WARNING, AlertKind.TENANT_RESTRICTED):
+        told = {"source": SourceName.DEFENDER, "kind": kind, "about": "tenant", "external_id": kind.value}
+        defender.reports.append(_entry("tenant").model_copy(update=told))
+        await watch.one_round()
+        clock.advance(seconds=INTERVAL_S)
+
+    (alert,) = await store.alerts.alerts()
+    assert (AlertKind.TENANT_RESTRICTED, 2, 0) == (
+        alert.kind,
+        len(alert.reports),
+        (await state_of(store, defender)).failures,
+    )
+
+
 async def test_a_source_that_works_again_begins_anew(
     store: Store, watching: Watching, blocked: FakeSource, clock: FakeClock
 ) -> None:
@@ -254,6 +293,21 @@ async def test_a_service_that_asks_for_time_gets_it(watching: Watching, blocked:
 
     clock.advance(seconds=1)
     await watch.one_round()
+    assert 2 == len(blocked.asked)
+
+
+async def test_nobody_is_blind_for_hours_because_a_service_asks_for_them(
+    watching: Watching, blocked: FakeSource, clock: FakeClock
+) -> None:
+    """
+    Five minutes is the longest that a reading is put off.
+    """
+    blocked.error = Throttled("exchange", retry_after_s=7200)
+    watch, _ = watching(blocked)
+    for _ in range(2):
+        await watch.one_round()
+        clock.advance(minutes=5)
+
     assert 2 == len(blocked.asked)
 
 

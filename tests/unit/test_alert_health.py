@@ -76,7 +76,7 @@ def test_a_source_that_failed_three_times_running_is_told() -> None:
     why, read_at = say("unreadable.throttled"), NOW - timedelta(minutes=4)
     states = [state("defender", 2), state("restricted_list", 3, why=why, last_read_at=read_at), state("defender", 7)]
 
-    reports = failing_sources(states)
+    reports = failing_sources(states, NOW)
 
     assert [("source:restricted_list", "health.source_fails"), ("source:defender", "health.source_never_read")] == keys(
         reports
@@ -85,17 +85,28 @@ def test_a_source_that_failed_three_times_running_is_told() -> None:
     assert reports[0].what and why == reports[0].what.params["why"]
 
 
+def test_a_source_that_nobody_reads_is_told_however_seldom_it_failed() -> None:
+    """Three intervals, and at least five minutes; what is read but once a week is not judged by that."""
+
+    def told(interval_s: float | None, minutes: int) -> int:
+        read_at = NOW - timedelta(minutes=minutes)
+        return len(failing_sources([state("defender", 0, interval_s=interval_s, last_read_at=read_at)], NOW))
+
+    assert [0, 1] == [told(60, 5), told(60, 6)]
+    assert [0, 1, 0] == [told(600, 30), told(600, 31), told(None, 10_000)]
+
+
 def test_every_source_has_words_for_what_is_not_seen() -> None:
     """Those of the settings, and the weekly summary."""
     for name in (*(set(SourceName) - {SourceName.HEALTH}), "weekly_summary"):
         for last in (None, NOW):
-            for report in failing_sources([state(name, 3, last_read_at=last)]):
+            for report in failing_sources([state(name, 3, last_read_at=last)], NOW):
                 assert "{" not in ENGLISH.t(report.what) and "health." not in ENGLISH.t(report.what)
 
 
 async def test_a_source_that_works_again_is_wrong_no_more(plain_store: Store, clock: FakeClock) -> None:
     """The reading shows the whole list of what is wrong, so that what is missing from it has ended."""
-    health = Health(plain_store, [SourceCheck(plain_store, {"defender"})], 60)
+    health = Health(plain_store, [SourceCheck(plain_store, {"defender"}, clock)], 60)
     for failures in (3, 0):
         claimed = await plain_store.alerts.claim_source("defender", clock.now(), "r1", 60)
         await plain_store.alerts.release_source(claimed.model_copy(update={"failures": failures}))
@@ -108,7 +119,7 @@ async def test_a_source_that_was_switched_off_does_not_fail(plain_store: Store, 
     claimed = await plain_store.alerts.claim_source("defender", clock.now(), "r1", 60)
     await plain_store.alerts.release_source(claimed.model_copy(update={"failures": 9}))
 
-    assert () == await SourceCheck(plain_store, {"restricted_list"}).look()
+    assert () == await SourceCheck(plain_store, {"restricted_list"}, clock).look()
 
 
 # --- credentials -----------------------------------------------------------------------------------------------------
@@ -366,14 +377,14 @@ class Broken:
         raise Unavailable("entra")
 
 
-async def test_what_cannot_be_looked_at_stays_as_it_was(plain_store: Store) -> None:
+async def test_what_cannot_be_looked_at_stays_as_it_was(plain_store: Store, clock: FakeClock) -> None:
     """Not knowing whether it is mended is not knowing that it is."""
     known = trouble("permission:user.read.all", say("health.permission_gone", permission="X", resource="Y"), since=NOW)
     other = trouble("source:defender", say("health.undelivered", n=1), since=NOW)
     for report in (known, other):
         one = alert(report.about, AlertKind.HEALTH, report=report)
         await plain_store.alerts.merge(TENANT, one.names, lambda before, one=one: [(one, ())])
-    checks: list[Check] = [Broken(), SourceCheck(plain_store, {"defender"})]
+    checks: list[Check] = [Broken(), SourceCheck(plain_store, {"defender"}, clock)]
 
     assert (known,) == (await Health(plain_store, checks, 60).read(None)).reports
 
@@ -390,7 +401,7 @@ def numbers(count, *values: object) -> str:
 def test_the_metrics_tell_how_sources_are_doing() -> None:
     """0 stands for a source that was never read."""
     registry = CollectorRegistry()
-    count_sources(registry, [state("defender", 4), state("restricted_list", 0, last_read_at=NOW)])
+    count_sources(registry, [state("defender", 4), state("restricted_list", 0, last_read_at=NOW)], NOW)
 
     def sample(name: str, source: str) -> float | None:
         return registry.get_sample_value(name, {"source": source})
