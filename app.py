@@ -189,6 +189,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         await jobs.followers.take_up()
         await presenter.start()
         await alert_poster.start()
+        alert_desk.start_looking()
         await closing.enter_async_context(alerting.running())
         lost = asyncio.Event()
         watching = asyncio.create_task(replica.watch(lost.set))
@@ -501,6 +502,7 @@ def _handlers(
         casework=casework,
         poster=alert_poster,
         lists=parts.exchange,
+        directory=parts.graph,
         tenant_id=settings.tenant_id,
     )
     handlers = Handlers(

@@ -8,29 +8,30 @@ cases takes; nobody handles or reads an alert about their own account. Every ord
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
 from services.alerts.dealing import case_of, cases_of
-from services.alerts.model import Alert, AlertKind, SourceState, can_be_started, is_in_hand
+from services.alerts.model import TENANT, Alert, AlertKind, SourceState, can_be_started, is_in_hand
 from services.alerts.ports import AlertPoster
 from services.audit import NewEntry, Tag, note
 from services.cases import Actor, Case, CaseKind, Text, say
 from services.casework import CancelCase, OpenCase
 from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.clients.graph_models import DirectoryUser
 from services.errors import (
     AlertNotFound,
     AlertOver,
     BadDuration,
-    BotError,
     NoOpenAlert,
     NotAllowed,
     ServiceError,
     SeveralAlerts,
+    UserError,
 )
 from services.investigation.unreadable import why
 from services.ports import Clock
@@ -42,6 +43,13 @@ log = structlog.get_logger()
 LONGEST_SNOOZE = timedelta(hours=72)
 #: How long Exchange may take to give the lists: somebody waits for the answer.
 LIST_TIMEOUT_S = 8.0
+#: How long what the directory calls somebody is taken for true.
+NAMES_KEPT = timedelta(minutes=5)
+#: How often orders that are not carried out are looked for, and how long they are left to whoever took them.
+LOOK_EVERY_S = 30.0
+LEFT_FOR = timedelta(minutes=2)
+
+_ABOUT_ACCOUNTS = frozenset({AlertKind.SENDER_RESTRICTED, AlertKind.SENDER_SUSPECTED, AlertKind.EARLY_WARNING})
 
 
 class Cases(Protocol):
@@ -62,6 +70,12 @@ class Lists(Protocol):
     async def blocked_senders(self) -> tuple[BlockedSender, ...]: ...
 
     async def blocked_connectors(self) -> tuple[BlockedConnector, ...]: ...
+
+
+class Directory(Protocol):
+    """What is asked of Graph; fulfilled by `GraphClient`."""
+
+    async def get_user(self, id_or_upn: str) -> DirectoryUser: ...
 
 
 @dataclass(frozen=True)
@@ -145,21 +159,39 @@ class AlertDesk:
     """The handlers. Every one raises UserErrors that name a text. `close` ends what is started behind the clicks."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, casework: Cases, poster: AlertPoster, lists: Lists, tenant_id: str
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        casework: Cases,
+        poster: AlertPoster,
+        lists: Lists,
+        directory: Directory,
+        tenant_id: str,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._store = store
         self._clock = clock
         self._casework = casework
         self._poster = poster
         self._lists = lists
+        self._directory = directory
+        self._sleep = sleep
+        self._names: dict[str, tuple[datetime, frozenset[str]]] = {}
+        self._looking: asyncio.Task[None] | None = None
         self._tenant_id = tenant_id
         self._one_at_a_time = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
 
+    def start_looking(self) -> None:
+        """Carry out, from now on, what was ordered before a restart or could not be carried out."""
+        self._looking = asyncio.create_task(self._look_for_ever())
+
     async def close(self) -> None:
-        for task in self._running:
+        tasks = [*self._running, *([self._looking] if self._looking else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settled(self) -> None:
         """Wait until nothing is being started behind a click."""
@@ -215,36 +247,77 @@ class AlertDesk:
         if not alerts:
             raise AlertNotFound(digest_id=digest_id)
         cases = await cases_of(self._store, alerts)
-        free = (alert for alert in alerts if can_be_started(alert, cases.get(alert.case_id or "")))
-        return tuple(alert for alert in free if not _is_own(who, alert))
+        free = [alert for alert in alerts if can_be_started(alert, cases.get(alert.case_id or ""))]
+        own = await self._names_of(who, free)
+        return tuple(alert for alert in free if alert.ordered_by is None and not own & alert.names)
 
     async def start_all(self, order: StartAll) -> int:
         """
         Start everything of a digest that waits for somebody, each with a case of its own; how many that are. The first
-        is started at once, so that a refusal is told, the others behind it.
+        is started at once, so that a refusal is told; the order for the others is stored, and carried out behind it.
 
         Raises NotAllowed (recorded), AlertNotFound, AlertOver when nothing waits.
         """
         alerts = await self.startable(order.by, order.digest_id)
         if not alerts:
             raise AlertOver(digest_id=order.digest_id)
-        await self._begin(order.by, alerts[0])
-        task = asyncio.create_task(self._begin_each(order.by, alerts[1:]))
+        started = await self.start(StartAlert(order.by, alerts[0].alert_id))
+        ordered = {"ordered_by": order.by, "ordered_at": self._clock.now()}
+        others = await self._store.alerts.change_alerts(
+            [alert.alert_id for alert in alerts[1:]],
+            lambda alert: (alert.model_copy(update=ordered) if alert.is_open else alert, []),
+        )
+        if started.is_new:
+            await self._casework.begin(started.case.case_id)
+        task = asyncio.create_task(self._carry_out_each(others))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return len(alerts)
 
-    async def _begin(self, by: Actor, alert: Alert) -> None:
-        started = await self.start(StartAlert(by, alert.alert_id))
-        if started.is_new:
-            await self._casework.begin(started.case.case_id)
+    async def carry_out_orders(self) -> None:
+        """Start what was ordered and which nobody seems to have in hand: after a restart, or after a fault."""
+        now = self._clock.now()
+        alerts = await self._store.alerts.alerts()
+        await self._carry_out_each([a for a in alerts if a.ordered_at is not None and now - a.ordered_at >= LEFT_FOR])
 
-    async def _begin_each(self, by: Actor, alerts: Iterable[Alert]) -> None:
+    async def _look_for_ever(self) -> None:
+        while True:
+            try:
+                await self.carry_out_orders()
+            except Exception as error:  # the outermost loop: one bad round must not end all that follow
+                log.exception("orders_not_carried_out", error=type(error).__name__)
+            await self._sleep(LOOK_EVERY_S)
+
+    async def _carry_out_each(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             try:
-                await self._begin(by, alert)
-            except BotError as error:  # one that was over meanwhile, or cannot be started, must not stop the others
+                await self._carry_out(alert)
+            except UserError as error:  # over meanwhile, or no longer for this person to order
                 log.warning("alert_not_started", alert_id=alert.alert_id, error=str(error))
+                await self._forget_order(alert)
+            except Exception as error:  # the outermost level of each order: a fault in one must not stop the others
+                log.exception("alert_not_started", alert_id=alert.alert_id, error=type(error).__name__)
+
+    async def _carry_out(self, seen: Alert) -> None:
+        """Start one, unless somebody else has taken the order since. It stays ordered until its case is begun."""
+        now, by = self._clock.now(), seen.ordered_by
+        if by is None or seen.ordered_at is None:
+            return
+        if now - seen.ordered_at >= LEFT_FOR / 2:
+
+            def take(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+                is_free = alert.ordered_at == seen.ordered_at
+                return alert.model_copy(update={"ordered_at": now}) if is_free else alert, []
+
+            if not await self._store.alerts.change_alerts([seen.alert_id], take):
+                return
+        started = await self.start(StartAlert(by, seen.alert_id))
+        await self._casework.begin(started.case.case_id)
+        await self._forget_order(seen)
+
+    async def _forget_order(self, alert: Alert) -> None:
+        done = {"ordered_by": None, "ordered_at": None}
+        await self._store.alerts.change_alerts([alert.alert_id], lambda alert: (alert.model_copy(update=done), []))
 
     async def snooze(self, order: SnoozeAlert) -> tuple[Alert, ...]:
         """
@@ -280,6 +353,8 @@ class AlertDesk:
     async def _changed(
         self, by: Actor, alert_id: str, change: Callable[[Alert], tuple[Alert, Sequence[NewEntry]]]
     ) -> Alert:
+        await self._not_the_subject(by, await self._store.alerts.alert(alert_id))
+
         def checked(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
             if _is_own(by, alert):
                 raise NotAllowed("subject")
@@ -319,13 +394,15 @@ class AlertDesk:
         alerts = await self._store.alerts.alerts_of_digest(digest_id)
         if not alerts:
             raise AlertNotFound(digest_id=digest_id)
-        return tuple(alert for alert in alerts if not _is_own(who, alert))
+        own = await self._known_names_of(who, alerts)
+        return tuple(alert for alert in alerts if not own & alert.names)
 
     async def list_open(self, who: Actor) -> OpenAlerts:
         """Every open alert that this person may see. Raises NotAllowed."""
         await self._casework.may_read(who)
         alerts = [alert for alert in await self._store.alerts.alerts() if alert.tenant_id == self._tenant_id]
-        seen = tuple(alert for alert in alerts if not _is_own(who, alert))
+        own = await self._known_names_of(who, alerts)
+        seen = tuple(alert for alert in alerts if not own & alert.names)
         sources = tuple(await self._store.alerts.source_states())
         return OpenAlerts(seen, await cases_of(self._store, seen), sources)
 
@@ -342,25 +419,45 @@ class AlertDesk:
             _read("restricted.unread_connectors", self._lists.blocked_connectors, unread),
         )
         entries = [_sender(entry) for entry in senders] + [_connector(entry) for entry in connectors]
-        alerts = (await self.list_open(who)).alerts
-        known = [await self._with_alert(entry, alerts) for entry in entries]
+        told = await self.list_open(who)
+        # The worst of those that bear a name comes first, and is the one that counts.
+        named = {name: alert for alert in reversed(told.alerts) for name in alert.names}
+        known = [_with_alert(entry, named.get(entry.about.casefold()), told.cases) for entry in entries]
         known.sort(key=lambda entry: entry.since.timestamp() if entry.since else 0.0, reverse=True)
-        own = who.user_oid.casefold()
-        seen = tuple(e for e in known if e.alert is None or e.alert.oid.casefold() != own)
-        return RestrictedNow(self._clock.now(), seen, tuple(unread))
+        return RestrictedNow(self._clock.now(), tuple(known), tuple(unread))
 
     # --- inside ---
 
-    async def _with_alert(self, entry: ListedBlock, alerts: Sequence[Alert]) -> ListedBlock:
-        alert = next((alert for alert in alerts if entry.about.casefold() in alert.names), None)
-        if alert is None:
-            return entry
-        name = entry.name or alert.name
-        return ListedBlock(**{**vars(entry), "name": name, "alert": alert, "case": await case_of(self._store, alert)})
-
     async def _not_the_subject(self, who: Actor, alert: Alert) -> None:
-        if _is_own(who, alert):
+        if await self._names_of(who, [alert]) & alert.names:
             raise NotAllowed("subject")
+
+    async def _known_names_of(self, who: Actor, alerts: Collection[Alert]) -> frozenset[str]:
+        """For a list, which is to be complete rather than nothing when the directory is silent."""
+        try:
+            return await self._names_of(who, alerts)
+        except NotAllowed:
+            return frozenset({who.user_oid.casefold()})
+
+    async def _names_of(self, who: Actor, alerts: Collection[Alert]) -> frozenset[str]:
+        """
+        What this person is known by, as far as it takes to tell whether one of the alerts is about them: an alert about
+        a bare address knows no object id yet. Raises NotAllowed when the directory does not say.
+        """
+        own = who.user_oid.casefold()
+        if not any(_is_bare(alert) for alert in alerts):
+            return frozenset({own})
+        now = self._clock.now()
+        kept = self._names.get(own)
+        if kept is None or now - kept[0] >= NAMES_KEPT:
+            try:
+                user = await self._directory.get_user(who.user_oid)
+            except ServiceError as error:
+                log.warning("presser_unread", error=str(error))
+                raise NotAllowed("subject_unread") from error
+            names = (own, user.upn, user.mail or "", *user.aliases)
+            kept = self._names[own] = (now, frozenset(name.casefold() for name in names if name))
+        return kept[1]
 
 
 def _order_for(alert: Alert, by: Actor) -> OpenCase:
@@ -385,6 +482,17 @@ def _called(alert: Alert) -> frozenset[str]:
     """Everything that people may call it, casefolded; the part of an address before the @ too."""
     names = {name.casefold() for name in (*alert.names, alert.name, *alert.name.split()) if name}
     return frozenset(names | {name.partition("@")[0] for name in names})
+
+
+def _is_bare(alert: Alert) -> bool:
+    """Whether it is about an account of which nothing but addresses is known."""
+    return alert.kind in _ABOUT_ACCOUNTS and alert.about != TENANT and not alert.oid
+
+
+def _with_alert(entry: ListedBlock, alert: Alert | None, cases: Mapping[str, Case]) -> ListedBlock:
+    if alert is None:
+        return entry
+    return replace(entry, name=entry.name or alert.name, alert=alert, case=cases.get(alert.case_id or ""))
 
 
 def _is_own(who: Actor, alert: Alert) -> bool:

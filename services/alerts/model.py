@@ -134,8 +134,14 @@ class Alert(Value):
     #: "Not now": somebody has seen it and leaves it.
     set_aside_by: Actor | None = None
     set_aside_at: datetime | None = None
+    #: Who ordered a case for it together with many others, and who has the order in hand since when; None when it is
+    #: carried out.
+    ordered_by: Actor | None = None
+    ordered_at: datetime | None = None
     #: When it was put before people: as a card of its own, or as a row of a digest.
     posted_at: datetime | None = None
+    #: Since when it waits to be put before people again; None for the first time.
+    waits_since: datetime | None = None
     #: How many posts of it nobody knows the end of; each is given longer before it is posted again.
     uncertain: int = 0
     digest_id: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from services.case_ids import new_case_id
 from services.cases import Actor, Case, CaseKind, CaseState
 from services.casework import CancelCase, OpenCase
 from services.clients.exchange_models import BlockedConnector, BlockedSender
+from services.clients.graph_models import DirectoryUser
 from services.errors import (
     AlertNotFound,
     AlertOver,
@@ -79,14 +81,41 @@ class FakeLists:
         return self.connectors
 
 
+class FakeDirectory:
+    """Knows everybody by object id; a fault is raised in place of an answer."""
+
+    def __init__(self) -> None:
+        self.fault: ServiceError | None = None
+
+    async def get_user(self, id_or_upn: str) -> DirectoryUser:
+        if self.fault is not None:
+            raise self.fault
+        person = next(one for one in (ALEX, JANE, MEGAN, SAM) if one.oid == id_or_upn)
+        aliases = (f"{person.upn.partition('@')[0]}.alias@contoso.com",)
+        return DirectoryUser.model_validate(
+            {"id": person.oid, "userPrincipalName": person.upn, "proxyAddresses": [f"smtp:{a}" for a in aliases]}
+        )
+
+
 class Office:
     """A desk with everything around it."""
 
     def __init__(self, store: Store, clock: FakeClock) -> None:
         self.store, self.clock = store, clock
         self.casework, self.poster, self.lists = FakeCasework(store), FakePoster(), FakeLists()
-        self.desk = AlertDesk(
-            store=store, clock=clock, casework=self.casework, poster=self.poster, lists=self.lists, tenant_id=TENANT
+        self.directory = FakeDirectory()
+        self.desk = self.another()
+
+    def another(self) -> AlertDesk:
+        """That of another replica, or the same one after a restart."""
+        return AlertDesk(
+            store=self.store,
+            clock=self.clock,
+            casework=self.casework,
+            poster=self.poster,
+            lists=self.lists,
+            directory=self.directory,
+            tenant_id=TENANT,
         )
 
     async def kept(self, alert_id: str = "A1") -> Alert:
@@ -200,6 +229,37 @@ async def test_nobody_handles_an_alert_about_themselves(office: Office) -> None:
     assert () == (await office.desk.list_open(actor(ALEX))).alerts
 
 
+@pytest.mark.parametrize("about", [ALEX.upn, ALEX.upn.upper(), "alex.alias@contoso.com"])
+async def test_nobody_silences_the_alert_about_their_own_address(office: Office, about: str) -> None:
+    """Until the directory was asked an alert knows only an address: it may be anybody's, theirs too."""
+    await raised(office.store, alert(about=about.lower(), digest_id="D1"))
+    for order in (
+        office.desk.start(start()),
+        office.desk.snooze(SnoozeAlert(actor(ALEX), HOUR, "A1")),
+        office.desk.set_aside(SetAside(actor(ALEX), "A1")),
+        office.desk.alert_for(actor(ALEX), "A1"),
+    ):
+        with pytest.raises(NotAllowed) as refusal:
+            await order
+        assert "subject" == refusal.value.reason
+
+    assert () == (await office.desk.list_open(actor(ALEX))).alerts
+    assert () == await office.desk.startable(actor(ALEX), "D1")
+    assert "A1" == (await office.desk.set_aside(SetAside(actor(MEGAN), "A1"))).alert_id
+
+
+async def test_who_cannot_be_told_from_the_subject_is_refused(office: Office) -> None:
+    """The directory is silent. What is about somebody known can be handled all the same, and the list stays whole."""
+    office.directory.fault = PermissionMissing("graph")
+    await raised(office.store, alert(), alert("A2", "omar@contoso.com", oid="o-2"))
+    with pytest.raises(NotAllowed) as refusal:
+        await office.desk.snooze(SnoozeAlert(actor(ALEX), HOUR, "A1"))
+
+    assert "subject_unread" == refusal.value.reason
+    assert (await office.desk.snooze(SnoozeAlert(actor(ALEX), HOUR, "A2")))[0].snoozed_until is not None
+    assert 2 == len((await office.desk.list_open(actor(ALEX))).alerts)
+
+
 async def test_another_replica_that_was_first_keeps_its_case(office: Office) -> None:
     """The second case is called off before anything of it runs."""
     await office.store.open_case(given.case())
@@ -234,6 +294,43 @@ async def test_all_of_a_digest_are_started_each_with_its_own_case(office: Office
     assert 4 == len({*office.casework.begun})
     with pytest.raises(AlertOver):
         await office.desk.start_all(StartAll(actor(ALEX), "D1"))
+
+
+async def test_one_that_cannot_be_started_stops_none_and_is_tried_again(office: Office) -> None:
+    """Whatever the fault is; a second press orders nothing twice."""
+    await raised(office.store, *[one.model_copy(update={"digest_id": "D1"}) for one in campaign(5)])
+    opens, faults = office.casework.open_case, [None, RuntimeError("the database is gone"), None]
+
+    async def at_first_not(order: OpenCase) -> Case:
+        if faults and (fault := faults.pop(0)) is not None:
+            raise fault
+        return await opens(order)
+
+    office.casework.open_case = at_first_not  # type: ignore[method-assign]
+    assert 5 == await office.desk.start_all(StartAll(actor(ALEX), "D1"))
+    await office.desk.settled()
+    assert 4 == len(office.casework.begun)
+    with pytest.raises(AlertOver):
+        await office.desk.start_all(StartAll(actor(ALEX), "D1"))
+
+    await office.desk.carry_out_orders()
+    assert 4 == len(office.casework.begun)  # whoever took it may be at it still
+    office.clock.advance(minutes=2)
+    await office.desk.carry_out_orders()
+    assert 5 == len({*office.casework.begun}) == len(office.casework.opened)
+    assert {None} == {one.ordered_by for one in await office.store.alerts.alerts()}
+
+
+async def test_an_order_to_start_them_all_outlives_a_restart(office: Office) -> None:
+    """It is stored before anything is begun behind the click; of two replicas one goes on with it."""
+    await raised(office.store, *[one.model_copy(update={"digest_id": "D1"}) for one in campaign(5)])
+    await office.desk.start_all(StartAll(actor(ALEX), "D1"))
+    await office.desk.close()
+    assert 1 == len(office.casework.begun)
+
+    office.clock.advance(minutes=2)
+    await asyncio.gather(office.another().carry_out_orders(), office.another().carry_out_orders())
+    assert 5 == len({*office.casework.begun}) == len(office.casework.opened)
 
 
 async def test_a_refusal_to_start_them_all_is_told_at_once(office: Office) -> None:
@@ -336,6 +433,21 @@ async def test_the_restricted_list_is_read_now_and_knows_our_alerts(office: Offi
     assert [None, "Jane Doe", "Scanner"] == [entry.name or None for entry in told.entries]
     assert [None, "A1", None] == [entry.alert.alert_id if entry.alert else None for entry in told.entries]
     assert () == told.unread
+
+
+async def test_a_long_restricted_list_is_put_together_at_once(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A campaign has hit a thousand: neither a search through all for each nor a question for each."""
+    await office.store.open_case(given.case(state=CaseState.AWAITING_APPROVAL))
+    await raised(office.store, *[one.model_copy(update={"case_id": "C1"}) for one in campaign(300)])
+    office.lists.senders = tuple(
+        BlockedSender(sender_address=f"person{n}@contoso.com", created_at=NOW) for n in range(1, 301)
+    )
+    looked, names = [], Alert.names.fget
+    monkeypatch.setattr(Alert, "names", property(lambda one: looked.append(1) or names(one)))
+    told = await office.desk.restricted_list(actor(MEGAN))
+
+    assert 300 == sum(entry.alert is not None and entry.case is not None for entry in told.entries)
+    assert len(looked) <= 600
 
 
 async def test_a_list_that_cannot_be_read_is_never_nobody(office: Office) -> None:
