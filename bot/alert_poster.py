@@ -359,7 +359,7 @@ class AlertPoster:
     def _pause(self, alerts: Iterable[Alert], error: ServiceError) -> None:
         """They were refused: each refusal doubles the pause, and what Teams asks for is granted."""
         now = self._clock.now()
-        asked = timedelta(seconds=getattr(error, "retry_after_s", None) or 0.0)
+        asked = timedelta(seconds=float(error.params.get("retry_after_s") or 0.0))
         for alert in alerts:
             before = self._refused.get(alert.alert_id)
             pause = FIRST_PAUSE if before is None else min(2 * before.pause, LONGEST_PAUSE)

@@ -383,7 +383,7 @@ class Connector:
             if isinstance(problem, Answer):
                 return problem
             pause_s = self._pause(problem, attempt)
-            if isinstance(problem, Throttled):
+            if isinstance(problem, Throttled) or _asked_for(problem) is not None:
                 self._pacer.hold(call.about, pause_s, call.windows)
             if attempt + 1 == MAX_ATTEMPTS or not _may_repeat(problem) or waited_s + pause_s > self._patience_s:
                 break
@@ -431,8 +431,9 @@ class Connector:
 
     def _pause(self, problem: ServiceError, attempt: int) -> float:
         """Seconds until the next try: what Teams asked for, else 1, 2, 4, 8, up to a half of it by chance."""
-        if isinstance(problem, Throttled) and problem.retry_after_s is not None:
-            return problem.retry_after_s
+        asked_s = _asked_for(problem)
+        if asked_s is not None:
+            return asked_s
         return min(FIRST_PAUSE_S * 2**attempt, LONGEST_PAUSE_S) * (0.5 + 0.5 * self._jitter())
 
 
@@ -480,8 +481,15 @@ def refusal(answer: Answer, *, repeatable: bool) -> ServiceError | None:
     if code in ("Throttled", "PreconditionFailed") or status in (412, 429):
         return Throttled("teams", answer.retry_after_s)
     if status >= 500:
-        return Unavailable("teams", status=status) if repeatable else Uncertain(status=status)
+        asked = {"status": status, "retry_after_s": answer.retry_after_s}
+        return Unavailable("teams", **asked) if repeatable else Uncertain(**asked)
     return Rejected("teams", code, f"HTTP {status}")
+
+
+def _asked_for(problem: ServiceError) -> float | None:
+    """The pause in seconds that came with a refusal or with a gateway's 502, 503 or 504."""
+    asked_s = problem.params.get("retry_after_s")
+    return float(asked_s) if isinstance(asked_s, (int, float)) else None
 
 
 def _may_repeat(problem: ServiceError) -> bool:

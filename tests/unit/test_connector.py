@@ -348,6 +348,21 @@ async def test_a_post_with_an_unknown_end_is_never_repeated(teams, connector, pl
     assert 1 == len(teams.heard)
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_pause_that_a_gateway_asks_for_holds_for_the_next_post(teams, time, connector, place, status):
+    """
+    The message is not repeated, and whoever posts next in this conversation waits as long as was asked for.
+    """
+    teams.answers(status, Retry_After="7")
+    with pytest.raises(Uncertain) as problem:
+        await connector.send(place, CARD)
+    assert (7.0, []) == (problem.value.params["retry_after_s"], time.slept)
+
+    await connector.send(place, CARD)
+
+    assert [7.0] == time.slept
+
+
 @pytest.mark.parametrize("answer", [{}, {"id": ""}, {"id": 5}, []])
 async def test_a_post_without_an_id_is_uncertain(teams, connector, place, answer):
     """
