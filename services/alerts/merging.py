@@ -59,8 +59,8 @@ class Facts:
     new_id: Callable[[], str]
     #: When the restricted list was last read, if it can be read at present.
     list_read_at: datetime | None = None
-    #: Name in lower case -> id of the case that is at work on it.
-    cases: Mapping[str, str] = field(default_factory=dict)
+    #: Name in lower case -> id of the case that is at work on it; None when that was not looked up.
+    cases: Mapping[str, str] | None = None
     #: How alerts end that end now, by their ids, as far as somebody knows better than `ending_of`.
     endings: Mapping[str, Text] = field(default_factory=dict)
 
@@ -102,7 +102,8 @@ def ending_of(alert: Alert, now: datetime) -> Text:
     if alert.kind is AlertKind.EARLY_WARNING:
         return say("alert.ended.calm")
     if _list_report(alert) is None:
-        return say("alert.ended.not_listed")
+        is_connector = alert.kind is AlertKind.CONNECTOR_BLOCKED
+        return say("alert.ended.connector_not_listed" if is_connector else "alert.ended.not_listed")
     if ended_by_itself(alert, now):
         return say("alert.ended.by_itself")
     return say("alert.ended.elsewhere")
@@ -112,6 +113,17 @@ def joined_entry(alert: Alert, case_id: str) -> NewEntry:
     """What the auditors read when a case turns out to deal with an alert."""
     about = {"alert_id": alert.alert_id, "about": alert.about, "noticed_at": alert.noticed_at.isoformat()}
     return note(Tag.ALERT_JOINED, case_id, None, **about)
+
+
+def ended_alert(alert: Alert, how: Text, now: datetime) -> Changed:
+    """The alert when it is over, with what the auditors read."""
+    after = alert.model_copy(update={"state": AlertState.ENDED, "ended_at": now, "ended": how})
+    return after, [_entry(Tag.ALERT_ENDED, after, how=how.key)]
+
+
+def _entry(tag: Tag, alert: Alert, **details: object) -> NewEntry:
+    about = {"alert_id": alert.alert_id, "kind": alert.kind.value, "about": alert.about}
+    return note(tag, alert.case_id, None, **about, **details)
 
 
 def ended_by_itself(alert: Alert, now: datetime) -> bool:
@@ -177,7 +189,7 @@ class _Desk:
             return alert.alert_id
         if shown is None and last is not None and self._belongs_to(last, report) and alert.since > _ended_at(last):
             return alert.alert_id
-        self._change(alert, _with_report(alert, report))
+        self._change(alert, _with_report(alert, report), begins_again=_is_news(alert, report))
         return alert.alert_id
 
     def _take_after(self, last: Alert, report: Report) -> str | None:
@@ -241,30 +253,37 @@ class _Desk:
 
     def _reopen(self, alert: Alert, report: Report) -> str:
         opened = {"state": AlertState.OPEN, "ended_at": None, "ended": None}
-        if self._facts.now - _ended_at(alert) >= LAG:
-            opened |= _UNTOLD
         after = _with_report(alert.model_copy(update=opened), report)
+        is_dealt_with = self._is_dealt_with(after)
+        if self._facts.now - _ended_at(alert) >= LAG or (_is_worse(alert, after) and not is_dealt_with):
+            again = {**_UNTOLD, "case_id": after.case_id if is_dealt_with else None, "waits_since": self._facts.now}
+            after = after.model_copy(update=again)
         self._keep(after)
         self._note(Tag.ALERT_RAISED, after, source=report.source.value, again=True)
         return alert.alert_id
 
-    def _change(self, before: Alert, after: Alert) -> None:
-        """The changed alert; one that has become another kind of thing is told to people anew."""
-        if _RANK[after.kind] > _RANK[before.kind] and after.case_id is None and self._was_told_long_ago(before):
-            after = after.model_copy(update=_UNTOLD)
+    def _change(self, before: Alert, after: Alert, *, begins_again: bool = False) -> None:
+        """The changed alert; one that has become worse, or begins again, is told to people anew."""
+        is_news = begins_again or _is_worse(before, after)
+        if is_news and not self._is_dealt_with(after) and self._was_told_long_ago(before):
+            after = after.model_copy(update={**_UNTOLD, "case_id": None, "waits_since": self._facts.now})
         self._keep(after)
         if after.kind in _ENDED_BY_WORD and all(report.is_over for report in after.reports):
             self.end(after, say("alert.ended.resolved"))
 
+    def _is_dealt_with(self, alert: Alert) -> bool:
+        """Whether a case is at work on it: one that has ended does nothing about what comes after."""
+        cases = self._facts.cases
+        return alert.case_id is not None and (cases is None or alert.case_id in cases.values())
+
     def _was_told_long_ago(self, alert: Alert) -> bool:
         put_off = alert.set_aside_at is not None or alert.snoozed_until is not None
-        return put_off or self._facts.now - alert.noticed_at >= LAG
+        return put_off or self._facts.now - (alert.posted_at or alert.noticed_at) >= LAG
 
     def end(self, alert: Alert, how: Text) -> None:
-        over = {"state": AlertState.ENDED, "ended_at": self._facts.now, "ended": how}
-        after = alert.model_copy(update=over)
+        after, entries = ended_alert(alert, how, self._facts.now)
         self._keep(after)
-        self._note(Tag.ALERT_ENDED, after, how=how.key)
+        self._entries[alert.alert_id] += entries
 
     def _folded(self, opened: Sequence[Alert]) -> Alert:
         """One alert of several that turn out to be about the same; the first one stays."""
@@ -291,9 +310,7 @@ class _Desk:
 
     def join(self) -> None:
         """Every open alert gets the case that is at work on its account or connector."""
-        cases = self._facts.cases
-        if not cases:
-            return
+        cases = self._facts.cases or {}
         at_work = frozenset(cases.values())
         for alert in list(self._alerts.values()):
             if alert.is_open and alert.case_id not in at_work and alert.kind is not AlertKind.HEALTH:
@@ -327,8 +344,7 @@ class _Desk:
             self._ids[_FAMILY[alert.kind], name][alert.alert_id] = None
 
     def _note(self, tag: Tag, alert: Alert, **details: object) -> None:
-        about = {"alert_id": alert.alert_id, "kind": alert.kind.value, "about": alert.about}
-        self._entries[alert.alert_id].append(note(tag, alert.case_id, None, **about, **details))
+        self._entries[alert.alert_id].append(_entry(tag, alert, **details))
 
 
 #: What makes people hear of an alert again.
@@ -366,6 +382,25 @@ def _holds(alert: Alert, report: Report) -> bool:
     if not report.external_id:
         return any(known.source is report.source for known in alert.reports) and alert.is_open
     return any(known.external_id == report.external_id for known in alert.reports)
+
+
+def _is_news(alert: Alert, report: Report) -> bool:
+    """Whether it tells of what has begun since people were told, where no list knows better what is one block."""
+    if report.source in _SHOW_ALL or not report.external_id or report.is_over or _holds(alert, report):
+        return False
+    is_as_bad = _RANK[report.kind] >= _RANK[alert.kind] and _list_report(alert) is None
+    return is_as_bad and report.since is not None and report.since > (alert.posted_at or alert.noticed_at)
+
+
+def _is_worse(before: Alert, after: Alert) -> bool:
+    """Whether what people have seen, or put off, is no longer all of it."""
+    if _RANK[after.kind] > _RANK[before.kind] or after.severity > before.severity:
+        return True
+    return after.kind is AlertKind.HEALTH and _what(before) != _what(after)
+
+
+def _what(alert: Alert) -> str:
+    return next((report.what.key for report in alert.reports if report.what is not None), "")
 
 
 def _is_same_block(ended: Alert, report: Report, now: datetime) -> bool:

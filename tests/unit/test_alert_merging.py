@@ -413,3 +413,64 @@ def test_the_bots_own_health_is_followed_by_its_newest_words(desk: Desk) -> None
     assert "alert.ended.works_again" == desk.alerts["A1"].ended.key
     desk.now += timedelta(hours=1)
     assert 1 == len(desk.take(health, whole=[AlertKind.HEALTH]))
+
+
+def told_and_put_off(desk: Desk, **fields: object) -> None:
+    """People have seen what is open, and leave it."""
+    seen = {"posted_at": desk.now, "set_aside_at": desk.now, **fields}
+    desk.keep([(desk.one.model_copy(update=seen), [])])
+
+
+@pytest.mark.parametrize("cases", [{}, {UPN: "C1"}], ids=["its_case_has_ended", "its_case_is_at_work"])
+@pytest.mark.parametrize(
+    "after",
+    [listed(NOW + timedelta(days=1)), told("d2", SUSPECTED, since=NOW + timedelta(days=1))],
+    ids=["restricted", "suspected_again"],
+)
+def test_a_case_that_has_ended_swallows_nothing(desk: Desk, after: Report, cases: dict) -> None:
+    """
+    What begins after it is told anew and can be started, unless a case is at work on it.
+    """
+    desk.take(told("d1", SUSPECTED))
+    told_and_put_off(desk, set_aside_at=None, case_id="C1")
+    desk.now += timedelta(days=1, minutes=1)
+    desk.take(after, cases=cases)
+
+    assert (bool(cases), "C1" if cases else None) == (desk.one.posted_at is not None, desk.one.case_id)
+
+
+@pytest.mark.parametrize(("severity", "is_told"), [(Severity.MEDIUM, False), (Severity.HIGH, True)])
+def test_not_now_holds_for_as_long_as_it_is_no_worse(desk: Desk, severity: Severity, is_told: bool) -> None:
+    """
+    The same again is left alone; more of it comes before people again.
+    """
+    desk.take(told("d1", SUSPECTED, severity=Severity.MEDIUM))
+    told_and_put_off(desk)
+    desk.take(told("d1", SUSPECTED, severity=severity, told_at=NOW + timedelta(minutes=5)))
+
+    assert (is_told, is_told) == (desk.one.posted_at is None, desk.one.set_aside_at is None)
+
+
+def test_other_trouble_with_the_bot_is_told_again(desk: Desk) -> None:
+    """
+    A secret that was to end is one thing; one that has ended is another.
+    """
+    ends = Report(source=SourceName.HEALTH, kind=AlertKind.HEALTH, about="secret:app", what=say("health.secret_ends"))
+    desk.take(ends, whole=[AlertKind.HEALTH])
+    told_and_put_off(desk)
+    desk.take(ends, whole=[AlertKind.HEALTH])
+    assert desk.one.posted_at is not None
+
+    desk.take(ends.model_copy(update={"what": say("health.secret_ended")}), whole=[AlertKind.HEALTH])
+    assert (None, None) == (desk.one.posted_at, desk.one.set_aside_at)
+
+
+def test_a_connector_that_no_list_shows_is_not_called_an_account(desk: Desk) -> None:
+    """
+    Defender names no connector, so the list may never show one that it means.
+    """
+    desk.take(told(kind=AlertKind.CONNECTOR_BLOCKED, about=UNNAMED_CONNECTOR, oid="", also=()))
+    desk.now += LAG
+    (ended,) = desk.take(whole=[AlertKind.CONNECTOR_BLOCKED])
+
+    assert say("alert.ended.connector_not_listed") == ended.ended
