@@ -167,7 +167,7 @@ class Watch:
         which died, and those whose time of rest is over. The alerts that changed.
         """
         alerts = await self._store.alerts.alerts()
-        changed = await self._joining.join(self._tenant_id, alerts)
+        changed = await self._joining.join(self._tenant_id, alerts, self._clock.now())
         await self._tell([alert.alert_id for alert in changed])
         await self._tell_waiting()
         if self._impressions is not None:

@@ -437,6 +437,59 @@ async def test_an_alert_says_that_our_case_ended_it(
 MEGAN_AS_ACTOR = given.actor(MEGAN)
 
 
+async def test_a_case_gets_no_credit_for_a_later_block(
+    store: Store, watching: Watching, blocked: FakeSource, clock: FakeClock
+) -> None:
+    """
+    What it lifted was over before this one began, however lately somebody ticked something in it.
+    """
+    await store.open_case(given.asked("C1"))
+
+    def closed(case: Case) -> tuple[Case, list]:
+        done = [one.model_copy(update={"state": ActionState.PROVEN}) for one in case.actions]
+        changes = {"actions": tuple(done), "state": CaseState.CLOSED, "closed_at": clock.now()}
+        return case.model_copy(update=changes), []
+
+    await store.change_case("C1", closed)
+    clock.advance(days=10)
+    blocked.reports = [_entry(JANE.upn, clock.now()).model_copy(update={"oid": JANE.oid})]
+    watch, _ = watching(blocked)
+    await watch.one_round()
+    await store.change_case("C1", lambda case: (case.model_copy(update={"again_in": "C9"}), []))
+    blocked.show()
+    clock.advance(seconds=INTERVAL_S)
+    (ended,) = await watch.one_round()
+
+    assert say("alert.ended.elsewhere") == ended.ended
+
+
+@pytest.mark.parametrize(
+    ("result", "is_over"), [(CaseState.CONTAINED, True), (CaseState.DENIED, False)], ids=["contained", "denied"]
+)
+async def test_a_suspicion_ends_with_the_case_that_dealt_with_it(
+    store: Store, watching: Watching, clock: FakeClock, result: CaseState, is_over: bool
+) -> None:
+    """
+    No list shows suspicions, so nothing else would end it; one that nothing was done about stays.
+    """
+    await store.open_case(given.asked("C1"))
+    defender = FakeSource(SourceName.DEFENDER, whole=())
+    told = {"source": SourceName.DEFENDER, "kind": AlertKind.SENDER_SUSPECTED, "external_id": "d1"}
+    defender.reports = [_entry(JANE.upn).model_copy(update=told)]
+    watch, _ = watching(defender)
+    await watch.one_round()
+    await store.change_case("C1", lambda case: (case.model_copy(update={"state": result}), []))
+    for _ in range(2):
+        clock.advance(seconds=INTERVAL_S)
+        await watch.one_round()
+
+    (alert,) = await store.alerts.alerts(open_only=False)
+    assert (is_over, say("alert.ended.dealt_with", case_id="C1") if is_over else None) == (
+        not alert.is_open,
+        alert.ended,
+    )
+
+
 async def test_the_loop_survives_whatever_happens(watching: Watching, blocked: FakeSource, clock: FakeClock) -> None:
     """
     A source with a fault is read again and again, each interval once; the others go on.
