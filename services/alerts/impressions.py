@@ -32,7 +32,7 @@ SIGNAL_TIMEOUT_S = 60.0
 #: How many accounts are looked at at once: few, since the cases that people work on read from the same services.
 AT_ONCE = 2
 
-#: After a fault of ours.
+#: After a fault of ours, and after one of the directory, without which it is not even known whose account it is.
 TRY_AGAIN_AFTER = timedelta(minutes=5)
 
 _ABOUT_ACCOUNTS = frozenset({AlertKind.SENDER_RESTRICTED, AlertKind.SENDER_SUSPECTED, AlertKind.EARLY_WARNING})
@@ -108,6 +108,8 @@ class Impressions:
         if not _needs_one(alert):
             return
         subject, findings = await self._look(alert)
+        if subject is None:
+            self._failed_at[alert_id] = self._clock.now()
         facts = Facts(tenant_id=alert.tenant_id, now=self._clock.now(), new_id=new_case_id)
         names = {name.lower() for name in (subject.user_oid, subject.upn, subject.mail) if name} if subject else set()
         changed = await self._store.alerts.merge(
@@ -157,7 +159,15 @@ def unread(reason: Reason, because: Text) -> tuple[Finding, ...]:
 
 
 def _needs_one(alert: Alert) -> bool:
-    return alert.is_open and alert.kind in _ABOUT_ACCOUNTS and alert.impression is None and alert.about != TENANT
+    lacks_one = alert.impression is None or _is_nobody_known(alert)
+    return alert.is_open and alert.kind in _ABOUT_ACCOUNTS and lacks_one and alert.about != TENANT
+
+
+def _is_nobody_known(alert: Alert) -> bool:
+    """Whether the directory could not be read: not who it is, nor that there is no such account."""
+    if alert.oid or not alert.impression:
+        return False
+    return all(one.unknown_reason not in (None, Reason.NOT_APPLICABLE) for one in alert.impression)
 
 
 async def _keep_nothing(_: Finding) -> None:
