@@ -661,5 +661,5 @@ def _woken(alert: Alert, now: datetime, again: bool) -> tuple[Alert, Sequence[Ne
         return alert, []
     told_since = alert.posted_at is not None and alert.posted_at >= alert.snoozed_until
     awake = {"snoozed_until": None, "snoozed_by": None}
-    tell = {"posted_at": None, "uncertain": 0} if again and not told_since else {}
+    tell = {"posted_at": None, "uncertain": 0, "waits_since": now} if again and not told_since else {}
     return alert.model_copy(update={**awake, **tell}), []

@@ -12,8 +12,9 @@ How soon: a permission shows as missing when the token in use is replaced, which
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -132,31 +133,46 @@ class PermissionMemory(Value):
 
 def missing_permissions(memory: PermissionMemory, wanted: Iterable[Permission]) -> tuple[Report, ...]:
     """
-    What the app was allowed and is no longer. A permission that it never had is no news; `doctor` tells of those.
+    What the app was allowed and is no longer: one report for all that went missing at the same time.
+
+    A permission that it never had is no news; `doctor` tells of those.
     """
+    gone: dict[datetime, list[Permission]] = defaultdict(list)
+    for permission in wanted:
+        if permission.name in memory.missing:
+            gone[memory.missing[permission.name]].append(permission)
     return tuple(
         trouble(
-            f"{PERMISSION}{permission.name.lower()}",
-            say("health.permission_gone", permission=permission.name, resource=permission.resource),
-            since=memory.missing[permission.name],
-            severity=Severity.HIGH if permission.essential else Severity.MEDIUM,
+            f"{PERMISSION}{since:%Y%m%dT%H%M%SZ}",
+            _gone_at_once(permissions),
+            since=since,
+            severity=Severity.HIGH if any(one.essential for one in permissions) else Severity.MEDIUM,
         )
-        for permission in wanted
-        if permission.name in memory.missing
+        for since, permissions in sorted(gone.items())
     )
 
 
-def undelivered(unposted: Iterable[Alert], hanging: int, now: datetime) -> tuple[Report, ...]:
+def _gone_at_once(permissions: Sequence[Permission]) -> Text:
+    if len(permissions) == 1:
+        return say("health.permission_gone", permission=permissions[0].name, resource=permissions[0].resource)
+    return say("health.permissions_gone", permissions=", ".join(f"{one.name} ({one.resource})" for one in permissions))
+
+
+def late_alerts(unposted: Iterable[Alert], now: datetime) -> frozenset[str]:
     """
-    That alerts wait for ten minutes to reach people; `hanging` cards were begun that long ago and not confirmed.
+    Ids of the alerts that wait for ten minutes to reach people, since they were noticed or are to be told again.
 
     The alert that says so does not count: it would keep itself open.
     """
-    late = [alert for alert in unposted if now - alert.noticed_at >= UNDELIVERED_AFTER]
-    waiting = sum(not alert.about.startswith(DELIVERY) for alert in late) + hanging
-    if not waiting:
-        return ()
-    return (trouble(f"{DELIVERY}alerts", say("health.undelivered", n=waiting), severity=Severity.HIGH),)
+    return frozenset(
+        alert.alert_id
+        for alert in unposted
+        if now - _waits_since(alert) >= UNDELIVERED_AFTER and not alert.about.startswith(DELIVERY)
+    )
+
+
+def _waits_since(alert: Alert) -> datetime:
+    return max(filter(None, (alert.noticed_at, alert.waits_since, alert.snoozed_until)))
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
@@ -298,18 +314,25 @@ class SourceCheck:
 
 @dataclass(frozen=True)
 class DeliveryCheck:
-    """Whether alerts reach people."""
+    """Whether alerts reach people: what was late at the look before, and is so still, does not."""
 
     store: Store
     clock: Clock
+    _late: set[str] = field(default_factory=set)
 
     prefixes = (DELIVERY,)
 
     async def look(self) -> Sequence[Report]:
         now = self.clock.now()
         begun = await self.store.alerts.copies_posting()
-        hanging = sum(now - copy.posted_at >= UNDELIVERED_AFTER for copy in begun)
-        return undelivered(await self.store.alerts.unposted(), hanging, now)
+        hanging = {copy.copy_id for copy in begun if now - copy.posted_at >= UNDELIVERED_AFTER}
+        late = hanging | late_alerts(await self.store.alerts.unposted(), now)
+        waiting = len(late & self._late)
+        self._late.clear()
+        self._late.update(late)
+        if not waiting:
+            return ()
+        return (trouble(f"{DELIVERY}alerts", say("health.undelivered", n=waiting), severity=Severity.HIGH),)
 
 
 class Check(Protocol):

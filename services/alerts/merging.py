@@ -23,6 +23,8 @@ SAME_START = timedelta(minutes=1)
 #: How long Defender may take to tell of something, and the list to show it. Alerts gather for 1 or 15 minutes, by
 #: licence. Source: "Alert policies in Microsoft 365", 2025-03-21.
 LAG = timedelta(minutes=15)
+#: So many readings running have to show no trouble before it counts as mended.
+GOOD_READINGS = 3
 #: More reports of one thing than this are not kept.
 MOST_REPORTS = 20
 
@@ -70,7 +72,7 @@ def merged(known: Iterable[Alert], reading: Reading, facts: Facts) -> list[Chang
     desk = _Desk(known, facts)
     seen = {alert_id for report in reading.reports if (alert_id := desk.take(report)) is not None}
     for alert in desk.missing(reading, seen):
-        desk.end(alert, facts.endings.get(alert.alert_id) or ending_of(alert, facts.now))
+        desk.miss(alert, facts.endings.get(alert.alert_id) or ending_of(alert, facts.now))
     desk.join()
     return desk.changes()
 
@@ -253,7 +255,7 @@ class _Desk:
 
     def _reopen(self, alert: Alert, report: Report) -> str:
         opened = {"state": AlertState.OPEN, "ended_at": None, "ended": None}
-        after = _with_report(alert.model_copy(update=opened), report)
+        after = _with_report(alert.model_copy(update={**opened, "missed": 0}), report)
         is_dealt_with = self._is_dealt_with(after)
         if self._facts.now - _ended_at(alert) >= LAG or (_is_worse(alert, after) and not is_dealt_with):
             again = {**_UNTOLD, "case_id": after.case_id if is_dealt_with else None, "waits_since": self._facts.now}
@@ -264,6 +266,7 @@ class _Desk:
 
     def _change(self, before: Alert, after: Alert, *, begins_again: bool = False) -> None:
         """The changed alert; one that has become worse, or begins again, is told to people anew."""
+        after = after.model_copy(update={"missed": 0})
         is_news = begins_again or _is_worse(before, after)
         if is_news and not self._is_dealt_with(after) and self._was_told_long_ago(before):
             after = after.model_copy(update={**_UNTOLD, "case_id": None, "waits_since": self._facts.now})
@@ -279,6 +282,14 @@ class _Desk:
     def _was_told_long_ago(self, alert: Alert) -> bool:
         put_off = alert.set_aside_at is not None or alert.snoozed_until is not None
         return put_off or self._facts.now - (alert.posted_at or alert.noticed_at) >= LAG
+
+    def miss(self, alert: Alert, how: Text) -> None:
+        """It is over: trouble with the bot only after some good readings, since it comes and goes."""
+        missed = alert.missed + 1
+        if alert.kind is AlertKind.HEALTH and missed < GOOD_READINGS:
+            self._keep(alert.model_copy(update={"missed": missed}))
+        else:
+            self.end(alert, how)
 
     def end(self, alert: Alert, how: Text) -> None:
         after, entries = ended_alert(alert, how, self._facts.now)
@@ -404,6 +415,8 @@ def _what(alert: Alert) -> str:
 
 
 def _is_same_block(ended: Alert, report: Report, now: datetime) -> bool:
+    if ended.kind is AlertKind.HEALTH and now - _ended_at(ended) < LAG:
+        return True
     shown = _list_report(ended) or (ended.reports[0] if ended.kind is AlertKind.HEALTH and ended.reports else None)
     if report.since is None or (shown is not None and shown.since is None):
         return now - _ended_at(ended) < LAG

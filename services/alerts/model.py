@@ -140,6 +140,8 @@ class Alert(Value):
     ordered_at: datetime | None = None
     #: When it was put before people: as a card of its own, or as a row of a digest.
     posted_at: datetime | None = None
+    #: How many readings running did not show it any more.
+    missed: int = 0
     #: Since when it waits to be put before people again; None for the first time.
     waits_since: datetime | None = None
     #: How many posts of it nobody knows the end of; each is given longer before it is posted again.

@@ -31,9 +31,9 @@ from services.alerts.health import (
     PermissionCheck,
     SourceCheck,
     failing_sources,
+    late_alerts,
     own_secret,
     trouble,
-    undelivered,
 )
 from services.alerts.model import Alert, AlertCopy, AlertKind, Report, Severity, SourceName, SourceState
 from services.cases import say
@@ -265,13 +265,13 @@ async def test_a_permission_that_went_missing_is_told_until_it_is_back(plain_sto
 
     reports = await permissions(plain_store, tokens, clock).look()
 
-    abouts = ["permission:securityalert.read.all", "permission:exchange.manageasapp"]
-    assert [(about, "health.permission_gone") for about in abouts] == keys(reports)
-    assert {gone_at} == {report.since for report in reports}
-    assert [Severity.MEDIUM, Severity.HIGH] == [report.severity for report in reports]
+    (report,) = reports
+    assert [(report.about, "health.permissions_gone")] == keys(reports)
+    assert (gone_at, Severity.HIGH) == (report.since, report.severity)
+    assert all(name in ENGLISH.t(report.what) for name in ("SecurityAlert.Read.All", EXCHANGE_PERMISSION.name))
 
     tokens.roles["exchange"].add(EXCHANGE_PERMISSION.name)
-    assert abouts[:1] == [report.about for report in await permissions(plain_store, tokens, clock).look()]
+    assert [(report.about, "health.permission_gone")] == keys(await permissions(plain_store, tokens, clock).look())
 
 
 async def test_a_permission_that_the_app_never_had_is_no_news(plain_store: Store, clock: FakeClock) -> None:
@@ -353,6 +353,7 @@ async def test_alerts_that_reach_nobody_for_ten_minutes_are_told(plain_store: St
     assert () == await check.look()
 
     clock.advance(minutes=1)
+    assert () == await check.look()
     (report,) = await check.look()
 
     assert ("delivery:alerts", "health.undelivered", 2) == (report.about, report.what.key, report.what.params["n"])
@@ -362,7 +363,15 @@ def test_an_alert_about_delivery_does_not_keep_itself_open() -> None:
     """When only that one is left, nothing is undelivered any more."""
     own = alert("delivery:alerts", AlertKind.HEALTH)
 
-    assert () == undelivered([own], 0, NOW + timedelta(hours=1))
+    assert not late_alerts([own], NOW + timedelta(hours=1))
+
+
+def test_what_is_told_again_is_late_by_when_it_began_to_wait() -> None:
+    """An alert of yesterday that was put off until now is not late at once."""
+    began = NOW + timedelta(days=1)
+    for waits in ({"waits_since": began}, {"snoozed_until": began}):
+        assert not late_alerts([alert(**waits)], began + timedelta(minutes=9))
+        assert late_alerts([alert(**waits)], began + timedelta(minutes=10))
 
 
 # --- what cannot be looked at ----------------------------------------------------------------------------------------

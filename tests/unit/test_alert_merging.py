@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.alerts.merging import LAG, UNNAMED_CONNECTOR, Facts, learned, merged
+from services.alerts.merging import GOOD_READINGS, LAG, UNNAMED_CONNECTOR, Facts, learned, merged
 from services.alerts.model import Alert, AlertKind, AlertState, Report, Severity, SourceName
 from services.alerts.ports import Reading
 from services.audit import Tag
@@ -409,10 +409,29 @@ def test_the_bots_own_health_is_followed_by_its_newest_words(desk: Desk) -> None
     desk.take(health.model_copy(update={"what": say("health.x", n=2)}), whole=[AlertKind.HEALTH])
     assert say("health.x", n=2) == desk.one.report.what
 
-    desk.take(whole=[AlertKind.HEALTH])
+    for _ in range(GOOD_READINGS):
+        assert desk.one.is_open
+        desk.take(whole=[AlertKind.HEALTH])
     assert "alert.ended.works_again" == desk.alerts["A1"].ended.key
     desk.now += timedelta(hours=1)
     assert 1 == len(desk.take(health, whole=[AlertKind.HEALTH]))
+
+
+def test_trouble_that_comes_and_goes_is_one_alert(desk: Desk) -> None:
+    """
+    What comes back within a quarter of an hour goes on, and nobody is called for it again.
+    """
+    health = Report(source=SourceName.HEALTH, kind=AlertKind.HEALTH, about="source:defender", what=say("health.x"))
+    for number in range(5):
+        since = desk.now - timedelta(minutes=number)
+        desk.take(health.model_copy(update={"since": since}), whole=[AlertKind.HEALTH])
+        told_and_put_off(desk, set_aside_at=None)
+        for _ in range(GOOD_READINGS + 1):
+            desk.now += timedelta(minutes=1)
+            desk.take(whole=[AlertKind.HEALTH])
+    desk.take(health.model_copy(update={"since": desk.now}), whole=[AlertKind.HEALTH])
+
+    assert (["A1"], True) == (list(desk.alerts), desk.one.posted_at is not None)
 
 
 def told_and_put_off(desk: Desk, **fields: object) -> None:
