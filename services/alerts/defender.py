@@ -29,6 +29,8 @@ log = structlog.get_logger()
 #: How far the first reading goes back, and by how much every later one overlaps the one before it: an alert may become
 #: visible later than it is dated.
 FIRST_LOOK, OVERLAP = timedelta(hours=24), timedelta(hours=1)
+#: No reading takes less time than this.
+SHORTEST_SLICE = timedelta(seconds=1)
 #: More alerts than this at once cannot be told apart from an answer that was cut off.
 MOST_ALERTS = 5000
 
@@ -137,7 +139,9 @@ def _people(users: Iterable[AlertUser]) -> list[_Person]:
 class AlertList(Protocol):
     """Fulfilled by `GraphClient`."""
 
-    async def changed_alerts(self, *, since: datetime, limit: int) -> tuple[SecurityAlert | None, ...]: ...
+    async def changed_alerts(
+        self, *, since: datetime, until: datetime | None = None, limit: int
+    ) -> tuple[SecurityAlert | None, ...]: ...
 
 
 class Defender:
@@ -149,22 +153,29 @@ class Defender:
         self._graph = graph
         self._clock = clock
         self.interval_s = interval_s
+        #: How much time one reading may cover; None while that was never too much.
+        self._slice: timedelta | None = None
 
     async def read(self, since: datetime | None) -> Reading:
         """
         Alerts that were made or changed since the last reading, with an overlap; those that are known change nothing.
 
-        Raises BrokenAnswer when there are so many that some may be missing.
+        Raises BrokenAnswer when there are so many that some may be missing. The next readings then take half of that
+        time each, until they have caught up.
         """
         now = self._clock.now()
         start = since - OVERLAP if since is not None else now - FIRST_LOOK
-        read = await self._graph.changed_alerts(since=start, limit=MOST_ALERTS)
+        end = now if self._slice is None else min(now, start + self._slice)
+        until = end if end < now else None
+        read = await self._graph.changed_alerts(since=start, until=until, limit=MOST_ALERTS)
         if len(read) >= MOST_ALERTS:
+            self._slice = max((end - start) / 2, SHORTEST_SLICE)
             raise BrokenAnswer("graph", action="alerts", what="too_many")
         readable = [alert for alert in read if alert is not None]
         if len(readable) < len(read):
             log.warning("alerts_unreadable", n=len(read) - len(readable))
-        return Reading(reports=tuple(self._reports(readable)), read_until=now)
+        # What overlaps once all is read would lead a slice that is shorter back to where it began.
+        return Reading(reports=tuple(self._reports(readable)), read_until=now if until is None else end + OVERLAP)
 
     def _reports(self, alerts: Sequence[SecurityAlert]) -> list[Report]:
         """Oldest change first, so that the last word on each counts."""

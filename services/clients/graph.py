@@ -588,12 +588,14 @@ class GraphClient:
         request = build_alerts(self._place, since, service_source, limit)
         return await self._list(request, parse_alert, limit=limit)
 
-    async def changed_alerts(self, *, since: datetime, limit: int) -> tuple[SecurityAlert | None, ...]:
+    async def changed_alerts(
+        self, *, since: datetime, until: datetime | None = None, limit: int
+    ) -> tuple[SecurityAlert | None, ...]:
         """
-        Alerts of all products that were made or changed since then, each as far as it can be read; None for one that
-        cannot.
+        Alerts of all products that were made or changed since then (and up to `until`, where that is given), each as
+        far as it can be read; None for one that cannot.
         """
-        request = build_alerts(self._place, since, None, limit, changed=True)
+        request = build_alerts(self._place, since, None, limit, changed=True, until=until)
         return await self._list(request, parse_alert_loosely, limit=limit)
 
     async def message_traces(

@@ -228,10 +228,19 @@ def without_port(address: str) -> str:
 
 
 def build_alerts(
-    place: Place, since: datetime, service_source: str | None, limit: int, *, changed: bool = False
+    place: Place,
+    since: datetime,
+    service_source: str | None,
+    limit: int,
+    *,
+    changed: bool = False,
+    until: datetime | None = None,
 ) -> Request:
     """Alerts by time (of creation, or of the last change) and product; Graph cannot filter them by title."""
-    condition = f"{'lastUpdateDateTime' if changed else 'createdDateTime'} ge {odata.moment(since)}"
+    moment = "lastUpdateDateTime" if changed else "createdDateTime"
+    condition = f"{moment} ge {odata.moment(since)}"
+    if until is not None:
+        condition += f" and {moment} le {odata.moment(until)}"
     if service_source is not None:
         condition += f" and serviceSource eq {odata.literal(service_source)}"
     query = {"$filter": condition, "$top": str(min(limit, 100))}

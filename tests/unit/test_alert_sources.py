@@ -111,9 +111,11 @@ class FakeGraph:
     def __init__(self, *alerts: SecurityAlert | None) -> None:
         self.alerts = alerts
         self.since: list[Any] = []
+        self.until: list[Any] = []
 
-    async def changed_alerts(self, *, since: Any, limit: int) -> tuple[SecurityAlert | None, ...]:
+    async def changed_alerts(self, *, since: Any, until: Any = None, limit: int) -> tuple[SecurityAlert | None, ...]:
         self.since.append(since)
+        self.until.append(until)
         return self.alerts[:limit]
 
 
@@ -137,6 +139,24 @@ async def test_an_answer_that_may_be_cut_off_is_not_taken_for_all(clock: FakeClo
     """
     with pytest.raises(BrokenAnswer):
         await Defender(FakeGraph(*[None] * MOST_ALERTS), clock, 60).read(None)
+
+
+async def test_a_flood_of_alerts_is_read_slice_by_slice(clock: FakeClock) -> None:
+    """
+    Half of the time each, one after the other without a gap, until the present.
+    """
+    graph = FakeGraph(*[None] * MOST_ALERTS)
+    defender = Defender(graph, clock, 60)
+    with pytest.raises(BrokenAnswer):
+        await defender.read(None)
+    graph.alerts = (alert(),)
+
+    first = await defender.read(None)
+    second = await defender.read(first.read_until)
+
+    start, half = NOW - FIRST_LOOK, FIRST_LOOK / 2
+    assert [start, start, start + half] == graph.since
+    assert ([None, start + half, None], NOW) == (graph.until, second.read_until)
 
 
 class FakeExchange:
