@@ -343,6 +343,7 @@ def _health(parts: Parts, tokens: Tokens, scope: str, validator: BotTokenValidat
 
 def _alerting(parts: Parts, alert_poster: AlertPoster, tokens: Tokens, session: aiohttp.ClientSession) -> Alerting:
     """The watch with all that it reads, and what comes in and goes out by itself."""
+    from services.alerts.build import read_sources
     from services.alerts.impressions import SIGNAL_TIMEOUT_S, SIGNALS, Impressions
     from services.alerts.joining import Joining
     from services.alerts.lifting import Lifters
@@ -360,6 +361,7 @@ def _alerting(parts: Parts, alert_poster: AlertPoster, tokens: Tokens, session: 
         clock,
         _sources(parts, tokens),
         Joining(store),
+        reads=read_sources(parts.settings),
         tenant_id=parts.settings.tenant_id,
         holder=parts.settings.replica_id,
         impressions=impressions,
@@ -454,6 +456,7 @@ def _handlers(
     from bot.checks import CheckCards
     from bot.handlers import Handlers
     from services.access_passes import AccessPasses
+    from services.alerts.build import read_sources
     from services.alerts.desk import AlertDesk
     from services.approvals import Approvals
     from services.casework import Casework
@@ -502,6 +505,7 @@ def _handlers(
         casework=casework,
         poster=alert_poster,
         lists=parts.exchange,
+        sources=read_sources(settings),
         directory=parts.graph,
         tenant_id=settings.tenant_id,
     )

@@ -168,8 +168,11 @@ class AlertDesk:
         lists: Lists,
         directory: Directory,
         tenant_id: str,
+        sources: Collection[str] | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        """`sources` are the names of those that are read here; None when all that the database knows are."""
+        self._sources = sources
         self._store = store
         self._clock = clock
         self._casework = casework
@@ -403,7 +406,8 @@ class AlertDesk:
         alerts = [alert for alert in await self._store.alerts.alerts() if alert.tenant_id == self._tenant_id]
         own = await self._known_names_of(who, alerts)
         seen = tuple(alert for alert in alerts if not own & alert.names)
-        sources = tuple(await self._store.alerts.source_states())
+        states = await self._store.alerts.source_states()
+        sources = tuple(state for state in states if self._sources is None or state.source in self._sources)
         return OpenAlerts(seen, await cases_of(self._store, seen), sources)
 
     async def restricted_list(self, who: Actor) -> RestrictedNow:

@@ -10,18 +10,19 @@ is concluded from it but that we are blind there, which is an alert of its own a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
+from services.alerts.health import SOURCE
 from services.alerts.joining import Joining
-from services.alerts.merging import Facts, merged, missing_from
-from services.alerts.model import FAILING_AFTER, LONGEST_PAUSE, Alert, Report, SourceName, SourceState
+from services.alerts.merging import Facts, ended_alert, merged, missing_from
+from services.alerts.model import FAILING_AFTER, LONGEST_PAUSE, Alert, AlertKind, Report, SourceName, SourceState
 from services.alerts.ports import AlertPoster, Reading, Source
-from services.audit import Tag, note
+from services.audit import NewEntry, Tag, note
 from services.case_ids import new_case_id
 from services.cases import Text, say
 from services.errors import ServiceError, StaleVersion, Throttled
@@ -83,8 +84,10 @@ class Watch:
         holder: str,
         impressions: FirstImpressions | None = None,
         lifters: LiftedBlocks | None = None,
+        reads: Collection[str] | None = None,
         read_within_s: float = READ_WITHIN_S,
     ) -> None:
+        """`reads` are the names of all that is switched on; None when nothing was ever switched off."""
         self._store = store
         self._poster = poster
         self._clock = clock
@@ -95,6 +98,7 @@ class Watch:
         self._holder = holder
         self._impressions = impressions
         self._lifters = lifters
+        self._reads = reads
         self._read_within_s = read_within_s
         self._reading: set[SourceName] = set()
         self._told: dict[str, datetime] = {}
@@ -163,16 +167,31 @@ class Watch:
 
     async def tidy(self) -> list[Alert]:
         """
-        Join alerts and cases, and tell the poster of alerts that wait for their post: those that a replica left behind
-        which died, and those whose time of rest is over. The alerts that changed.
+        Join alerts and cases, end what is no longer looked at, and tell the poster of alerts that wait for their post:
+        those that a replica left behind which died, and those whose time of rest is over. The alerts that changed.
         """
         alerts = await self._store.alerts.alerts()
-        changed = await self._joining.join(self._tenant_id, alerts, self._clock.now())
+        changed = await self._end_unwatched(alerts)
+        changed += await self._joining.join(self._tenant_id, alerts, self._clock.now())
         await self._tell([alert.alert_id for alert in changed])
         await self._tell_waiting()
         if self._impressions is not None:
             self._impressions.want(alerts, self._clock.now() - LEFT_BEHIND_AFTER)
         return changed
+
+    async def _end_unwatched(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """End what only a source could end that was switched off; that is not the same as that all is well."""
+        reads, now = self._reads, self._clock.now()
+        if reads is None:
+            return []
+        wanted = [alert.alert_id for alert in alerts if _is_unwatched(alert, reads)]
+
+        def ended(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+            if not alert.is_open or not _is_unwatched(alert, reads):
+                return alert, []
+            return ended_alert(alert, say("alert.ended.switched_off"), now)
+
+        return await self._store.alerts.change_alerts(wanted, ended) if wanted else []
 
     async def ask_who(self) -> list[Alert]:
         """Find out who ended what we did not; the alerts that say so now. It may take minutes."""
@@ -333,6 +352,15 @@ class Watch:
         said_at = told_at or alert.noticed_at
         woke = alert.snoozed_until is not None and said_at < alert.snoozed_until <= now
         return woke or now - said_at >= TELL_AGAIN_AFTER
+
+
+def _is_unwatched(alert: Alert, reads: Collection[str]) -> bool:
+    if alert.kind is AlertKind.HEALTH:
+        kind, _, name = alert.about.partition(":")
+        return SourceName.HEALTH not in reads or (f"{kind}:" == SOURCE and name not in reads)
+    return alert.kind is AlertKind.EARLY_WARNING and all(
+        report.source is SourceName.EARLY_WARNING and report.source not in reads for report in alert.reports
+    )
 
 
 def _is_listed(alert: Alert) -> bool:

@@ -511,3 +511,23 @@ async def test_the_loop_survives_whatever_happens(watching: Watching, blocked: F
 
     elapsed = (clock.now() - given.NOW) / timedelta(seconds=INTERVAL_S)
     assert max(len(broken.asked), len(blocked.asked)) <= elapsed + 1
+
+
+async def test_what_is_no_longer_looked_at_ends_and_says_so(store: Store, watching: Watching) -> None:
+    """
+    A source that was switched off neither works again nor has seen an account calm down.
+    """
+    early, health = SourceName.EARLY_WARNING, SourceName.HEALTH
+    reports = [
+        _entry("jane@x").model_copy(update={"source": early, "kind": AlertKind.EARLY_WARNING, "external_id": "e1"}),
+        _entry("source:defender").model_copy(update={"source": health, "kind": AlertKind.HEALTH}),
+        _entry("secret:app").model_copy(update={"source": health, "kind": AlertKind.HEALTH}),
+    ]
+    before, _ = watching()
+    await before.take(reports)
+
+    after, _ = watching(reads={SourceName.RESTRICTED_LIST, SourceName.HEALTH})
+    await after.tidy()
+
+    ended = {one.about: one.ended for one in await store.alerts.alerts(open_only=False) if not one.is_open}
+    assert dict.fromkeys(("jane@x", "source:defender"), say("alert.ended.switched_off")) == ended

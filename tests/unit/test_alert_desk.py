@@ -116,6 +116,7 @@ class Office:
             lists=self.lists,
             directory=self.directory,
             tenant_id=TENANT,
+            sources={"restricted_list"},
         )
 
     async def kept(self, alert_id: str = "A1") -> Alert:
@@ -416,6 +417,18 @@ async def test_what_is_open_is_listed_with_its_cases(office: Office) -> None:
     assert (["A1"], ["C1"]) == ([one.alert_id for one in told.alerts], [*told.cases])
     with pytest.raises(NotAllowed):
         await office.desk.list_open(actor(SAM))
+
+
+async def test_a_source_that_was_switched_off_is_not_missed(office: Office) -> None:
+    """Its row stays behind in the database, with all its failures."""
+    for name in ("defender", "restricted_list"):
+        claimed = await office.store.alerts.claim_source(name, NOW, "r1", 45)
+        assert claimed is not None
+        await office.store.alerts.release_source(claimed.model_copy(update={"failures": 5}))
+
+    told = await office.desk.list_open(actor(MEGAN))
+
+    assert ["restricted_list"] == [state.source for state in told.sources]
 
 
 async def test_the_restricted_list_is_read_now_and_knows_our_alerts(office: Office) -> None:
