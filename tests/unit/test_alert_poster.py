@@ -353,7 +353,9 @@ async def test_what_nobody_knows_the_end_of_is_repeated_three_times_only(here: A
         posts.append(len(here.teams.posts))
 
     assert (2, 4) == (posts[0], posts[-1])
-    assert ["delivery:alerts"] == [report.about for report in await DeliveryCheck(here.store, here.clock).look()]
+    check = DeliveryCheck(here.store, here.clock)
+    await check.look()
+    assert ["delivery:alerts"] == [report.about for report in await check.look()]
 
 
 async def test_a_post_of_which_nobody_knows_the_end_is_not_repeated_at_once(here: Alerting) -> None:
