@@ -64,7 +64,8 @@ class Health:
         200 when database, our own token and Teams' signing keys are there; else 503 with which is not.
 
         A source of alerts that fails, or that nobody reads any more, makes it "degraded", still with 200: people can
-        work with the bot all the same, and taking it out of service would only make it blinder. Alert on the body or `/metrics`.
+        work with the bot all the same, and taking it out of service would only make it blinder. Alert on the body or
+        `/metrics`.
         """
         results = await asyncio.gather(*(self._passes(name) for name in self._checks))
         parts = dict(zip(self._checks, results, strict=True))
