@@ -139,6 +139,8 @@ class AlertPoster:
         self._marked: set[str] = set()
         self._marked_digests: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        #: Posts that have begun.
+        self._under_way: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
         #: Moments at which alerts were put before people lately.
         self._told: deque[datetime] = deque()
@@ -164,12 +166,16 @@ class AlertPoster:
         await self.alerts_changed(in_hand)  # their cases may have moved while nobody was there to see it
 
     async def close(self) -> None:
-        """End what is under way; what is told from now on waits in the database for the next start."""
+        """
+        End what is under way; what is told from now on waits in the database for the next start. A post on its way is
+        waited for, POST_LIMIT_S at most: otherwise nobody would know whether it arrived.
+        """
         self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def settled(self) -> None:
         """Wait until nothing is marked and nothing is being posted or edited."""
@@ -398,11 +404,21 @@ class AlertPoster:
         """
         await self._alerts.save_copy(copy)
         shown = render(view, copy.language)
+        async with self._turns:
+            copy = await self._begun_now(copy)
+            await self._to_the_end(self._post_now(copy, place, shown, version))
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carry out what must not be cut off in its middle: `close` waits for it."""
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
+
+    async def _post_now(self, copy: AlertCopy, place: Place, shown: Rendered, version: int) -> None:
         try:
-            async with self._turns:
-                copy = await self._begun_now(copy)
-                async with asyncio.timeout(POST_LIMIT_S):
-                    sent = await post(self._connector, place, shown)
+            async with asyncio.timeout(POST_LIMIT_S):
+                sent = await post(self._connector, place, shown)
         except Uncertain:
             raise
         except ServiceError as error:

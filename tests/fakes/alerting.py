@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,7 +82,7 @@ async def installed(store: Store, *conversation_ids: str, active: bool = True) -
 class FakeConnector:
     """
     Keeps every card by the id of its message. `faults` are raised in turn, by the next posts or edits; with
-    `lose_answers` everything is posted and nobody learns of it.
+    `lose_answers` everything is posted and nobody learns of it; with `gate` no answer comes before it opens.
     """
 
     posts: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
@@ -89,6 +90,7 @@ class FakeConnector:
     post_faults: list[ServiceError | None] = field(default_factory=list)
     edit_faults: list[ServiceError] = field(default_factory=list)
     lose_answers: bool = False
+    gate: asyncio.Event | None = None
 
     async def start_thread(self, place: Place, card: dict[str, Any], *, summary: str = "") -> SentCopy:
         if self.post_faults and (fault := self.post_faults.pop(0)) is not None:
@@ -97,6 +99,8 @@ class FakeConnector:
         self.posts[activity_id] = (place.conversation_id, card)
         if self.lose_answers:
             raise Uncertain(status=504)
+        if self.gate is not None:
+            await self.gate.wait()
         return SentCopy(f"{place.conversation_id};messageid={activity_id}", activity_id)
 
     async def send(self, place: Place, card: dict[str, Any], *, summary: str = "") -> SentCopy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -430,6 +431,23 @@ async def test_after_a_restart_nothing_is_posted_twice(here: Alerting) -> None:
 
     assert 1 == len(here.shown)
     assert "off the restricted list" in here.shown[0]
+
+
+async def test_a_post_on_its_way_is_waited_for_at_the_end(here: Alerting) -> None:
+    """Else nobody would know whether it arrived, and the next start would post it again after a while."""
+    here.teams.gate = asyncio.Event()
+    await here.poster.alerts_changed(await raised(here.store, alert()))
+    async with asyncio.timeout(5):
+        while not here.shown:
+            await asyncio.sleep(0)
+    ending = asyncio.create_task(here.poster.close())
+    await asyncio.sleep(0.05)
+    assert not ending.done()
+
+    here.teams.gate.set()
+    await ending
+    [copy] = await here.store.alerts.copies_of_alert("A1")
+    assert ("live", "1") == (copy.state, copy.activity_id)
 
 
 async def test_removed_from_the_channel_it_goes_where_the_questions_go(here: Alerting) -> None:
