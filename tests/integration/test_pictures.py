@@ -6,6 +6,7 @@ Bot and tenant run as in `test_main_job.py`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -97,15 +98,16 @@ async def test_what_the_tenant_does_not_let_the_bot_read_is_said_and_not_drawn(t
 
 async def test_the_report_has_the_times_and_the_pictures(teams: Teams):
     """
-    How long it took to ask, in words, at the end of the report.
+    How long it took to notice and to ask, in words, at the end of the report.
     """
     case_id = case_id_of(await case_of(teams, "jane", "Jane Doe"))
-    await teams.say("alex", f"report {case_id}")
-
     texts: list[str] = []
-    while not any("Block to request:" in text for text in texts):
-        texts = [message.get("text") or "" for message in await teams.messages("alex")]
-    assert any("Block to alert: not known" in text for text in texts)
+    async with asyncio.timeout(30):
+        while not any("Block to request:" in text and "Block to alert: not known" not in text for text in texts):
+            await teams.say("alex", f"report {case_id}")  # the alert joins the case within seconds
+            await asyncio.sleep(0.5)
+            texts = [message.get("text") or "" for message in await teams.messages("alex")]
+    assert any("Block to alert: " in text for text in texts)
 
 
 async def test_only_who_may_read_the_case_sees_its_pictures(teams: Teams):
