@@ -188,7 +188,7 @@ def restricted(told: RestrictedNow, page: int = 0) -> AlertTableView:
     return AlertTableView(
         headline=headline,
         tone=Tone.WARNING if told.unread or count else Tone.GOOD,
-        needed=(*told.unread, say("restricted.read_at", at=told.at)),
+        needed=(*told.unread, say("restricted.asked_at" if told.unread else "restricted.read_at", at=told.at)),
         columns=_COLUMNS,
         rows=tuple(_listed_row(entry, told.at, on) for entry in _page(told.entries, page)),
         place=_place(count, page),

@@ -212,7 +212,7 @@ def _form(alert: Alert, case: Case | None) -> Form | None:
     if not alert.is_open:
         return None
     about, waits = {"alert": alert.alert_id, "on": "alert"}, not is_in_hand(alert, case)
-    portal = _portal(alert)
+    portal = _portal(alert) if alert.case_id is None or not waits else ""  # five buttons are too many for a row
     offered = (
         Button("alert_start", say("button.alert_start"), about, "positive") if can_be_started(alert, case) else None,
         Button("alert_snooze", say("button.alert_snooze"), about, sends_inputs=True) if waits else None,

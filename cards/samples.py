@@ -960,7 +960,12 @@ def sample_alerts() -> dict[str, Alert]:
         "suspected": _alert(
             AlertKind.SENDER_SUSPECTED, source=SourceName.DEFENDER, title="Suspicious email sending patterns detected"
         ),
-        "connector": _alert(AlertKind.CONNECTOR_BLOCKED, about="3f1c9a52-0b7e-4d7a-9c1e-5a2d8e6b4f10", name="Scanner"),
+        "connector": _alert(
+            AlertKind.CONNECTOR_BLOCKED,
+            about="3f1c9a52-0b7e-4d7a-9c1e-5a2d8e6b4f10",
+            name="Scanner",
+            source=SourceName.BLOCKED_CONNECTORS,
+        ),
         "tenant": _alert(
             AlertKind.TENANT_RESTRICTED,
             about="tenant",
