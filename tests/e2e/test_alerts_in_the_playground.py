@@ -19,7 +19,7 @@ INTERVAL_S = 1.0
 @pytest.fixture
 async def quiet_desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """In front of a tenant where nothing has happened yet."""
-    async with open_desk(tmp_path, before=nothing_happened, watch_interval_seconds=INTERVAL_S) as desk:
+    async with open_desk(tmp_path, before=nothing_happened, watch_interval_seconds=INTERVAL_S, alerts={}) as desk:
         yield desk
 
 

@@ -774,7 +774,7 @@ async def test_a_lock_is_lifted_by_the_word_override_alone(house: Open) -> None:
     nothing. "override" with those letters and a reason does.
     """
     here = await house(BY_DEFAULT)
-    await here.teams.fault("forbidden", {"path_regex": "revokeSignInSessions"}, times=-1)
+    await here.teams.fault("forbidden", {"cmdlet": "Disable-InboxRule"}, times=-1)
     await asked(here.teams)
     plan = (await here.case()).approvals[0]
     for who in ("megan", "ines"):

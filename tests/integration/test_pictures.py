@@ -22,7 +22,7 @@ __all__ = ["in_a_hurry", "keys"]
 
 @pytest.fixture
 async def teams(keys: Path, tmp_path: Path, in_a_hurry: None) -> AsyncIterator[Teams]:
-    async with quick_world(keys, tmp_path) as teams:
+    async with quick_world(keys, tmp_path, alerts={}) as teams:
         yield teams
 
 

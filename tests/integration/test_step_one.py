@@ -101,7 +101,7 @@ async def test_one_slow_source_does_not_hold_the_question(keys: Path, tmp_path: 
     """
     async with quick_world(keys, tmp_path, reading_wait_seconds=2) as teams:
         slow = {"service": "graph", "path_regex": "/security/auditLog/queries$"}
-        await teams.fault("slow", slow, seconds=5, times=3)
+        await teams.fault("slow", slow, seconds=10, times=3)
         await asked(teams)
         prompt = words((await teams.card("approvals", "Unblock Jane Doe?"))["card"])
 

@@ -155,7 +155,7 @@ async def watched(keys: Path, database_url: str, *, started: bool = True, **sett
         nothing_happened(sandbox.sandbox.tenant)
         sandbox.sandbox.tenant.switches.throttling = False
         session = await closing.enter_async_context(aiohttp.ClientSession())
-        given = {"watch_interval_seconds": EVERY_S} | settings
+        given = {"watch_interval_seconds": EVERY_S, "alerts": {}} | settings
         here = Watched(Teams(session, sandbox), settings_for(sandbox, keys, database_url, port, **given))
         closing.push_async_callback(here.store.close)
         closing.push_async_callback(here.stop)

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from app import running
+from services.alerts.model import SourceName
 from services.sandbox.state import Tenant
 from services.sandbox.teams import TeamsSandbox, start_teams
 from services.settings import Settings, load_settings
@@ -129,10 +130,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+#: Most tests are about one case: nobody is to look into the thirty other accounts that are blocked in the tenant.
+UNWATCHED: dict[str, Any] = {"off": [name.value for name in SourceName]}
+
+
 def settings_for(sandbox: TeamsSandbox, folder: Path, database_url: str, port: int, **more: Any) -> Settings:
+    """The settings of a bot beside this sandbox; nothing is watched unless `alerts` says otherwise."""
     plain = dict(sandbox.settings())
     plain |= {"host": "127.0.0.1", "port": port, "public_url": f"http://127.0.0.1:{port}"}
-    plain |= {"database_url": database_url, "verify_interval_seconds": 0.2} | more
+    plain |= {"database_url": database_url, "verify_interval_seconds": 0.2, "alerts": UNWATCHED} | more
     return load_settings(**plain)
 
 
