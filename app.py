@@ -83,21 +83,11 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     """
     from bot.connector import Connector, ServiceHosts
     from bot.identity import BotTokenValidator
-    from bot.presenter import Presenter
     from services import durable
-    from services.access import Access
-    from services.approver_health import ApproverHealth
-    from services.clients.batch import batched
     from services.clients.clouds import cloud_of
-    from services.clients.exchange import ExchangeClient
-    from services.clients.graph import GraphClient
     from services.clients.http import Sender
     from services.clients.trust import open_session
     from services.clock import SystemClock
-    from services.containment import Containment
-    from services.investigation.run import Investigation
-    from services.oncall.build import on_call_of
-    from services.prevention import Prevention
     from services.replicas import Replica
     from services.store import Store, migrate
 
@@ -115,51 +105,15 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         session = await closing.enter_async_context(open_session(settings.ca_bundle))
         tokens = _tokens(settings)
         closing.callback(tokens.close)
-        sender = Sender(session, tokens, machine)
-        graph = GraphClient(batched(sender, settings.graph_url), settings.graph_url)
-        exchange = ExchangeClient(sender.send, settings.exchange_url, settings.tenant_id)
-
-        service_hosts = ServiceHosts(settings.service_hosts)
-        bot_scope = cloud_of(settings.login_url).bot_scope
+        bot_scope, service_hosts = cloud_of(settings.login_url).bot_scope, ServiceHosts(settings.service_hosts)
         connector = Connector(
             session,
             lambda: tokens.token(bot_scope),
             service_hosts,
             forget=lambda token: tokens.forget(bot_scope, token),
         )
-        presenter = Presenter(
-            store=store,
-            connector=connector,
-            clock=clock,
-            language=settings.language,
-            approvals_conversation=settings.approvals_conversation,
-            alerts_conversation=settings.alerts_conversation,
-        )
-        on_call = on_call_of(settings.oncall, graph, session, store, clock)
-        closing.push_async_callback(on_call.close)
-        access = Access(
-            graph,
-            tenant_id=settings.tenant_id,
-            requesters=settings.requesters,
-            policy=settings.approval_policy,
-            admins=settings.admins,
-            on_call=on_call,
-            health=ApproverHealth(graph, exchange),
-        )
-        parts = Parts(
-            settings=settings,
-            store=store,
-            clock=clock,
-            access=access,
-            presenter=presenter,
-            sender=sender,
-            graph=graph,
-            exchange=exchange,
-            investigation=Investigation(graph, exchange, clock),
-            containment=Containment(graph, exchange, clock, asyncio.sleep),
-            prevention=Prevention(graph, exchange, clock),
-            on_call=on_call,
-        )
+        parts = _parts(settings, store, clock, connector, Sender(session, tokens, machine), session)
+        closing.push_async_callback(parts.on_call.close)
         jobs = _jobs(parts)
         step_ups = _step_ups(parts, session)
         alert_poster = _alert_poster(parts, connector)
@@ -177,7 +131,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         for job in reversed(jobs.all):  # the first stops first, since it begins the others
             closing.push_async_callback(job.stop)
         durable.launch()
-        closing.push_async_callback(presenter.close)
+        closing.push_async_callback(parts.presenter.close)
         closing.push_async_callback(alert_poster.close)
         closing.push_async_callback(alert_desk.close)
         closing.push_async_callback(check_cards.close)
@@ -187,7 +141,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
         await jobs.remediation.take_up_open_cases(settings.replica_id)
         await jobs.changes.take_up()
         await jobs.followers.take_up()
-        await presenter.start()
+        await parts.presenter.start()
         await alert_poster.start()
         alert_desk.start_looking()
         await closing.enter_async_context(alerting.running())
@@ -213,6 +167,61 @@ class Parts:
     containment: Containment
     prevention: Prevention
     on_call: OnCall
+
+
+def _parts(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    connector: Connector,
+    sender: Sender,
+    session: aiohttp.ClientSession,
+) -> Parts:
+    from bot.presenter import Presenter
+    from services.access import Access
+    from services.approver_health import ApproverHealth
+    from services.clients.batch import batched
+    from services.clients.exchange import ExchangeClient
+    from services.clients.graph import GraphClient
+    from services.containment import Containment
+    from services.investigation.run import Investigation
+    from services.oncall.build import on_call_of
+    from services.prevention import Prevention
+
+    graph = GraphClient(batched(sender, settings.graph_url), settings.graph_url)
+    exchange = ExchangeClient(sender.send, settings.exchange_url, settings.tenant_id)
+    on_call = on_call_of(settings.oncall, graph, session, store, clock)
+    access = Access(
+        graph,
+        tenant_id=settings.tenant_id,
+        requesters=settings.requesters,
+        policy=settings.approval_policy,
+        admins=settings.admins,
+        on_call=on_call,
+        health=ApproverHealth(graph, exchange),
+    )
+    presenter = Presenter(
+        store=store,
+        connector=connector,
+        clock=clock,
+        language=settings.language,
+        approvals_conversation=settings.approvals_conversation,
+        alerts_conversation=settings.alerts_conversation,
+    )
+    return Parts(
+        settings=settings,
+        store=store,
+        clock=clock,
+        access=access,
+        presenter=presenter,
+        sender=sender,
+        graph=graph,
+        exchange=exchange,
+        investigation=Investigation(graph, exchange, clock),
+        containment=Containment(graph, exchange, clock, asyncio.sleep),
+        prevention=Prevention(graph, exchange, clock),
+        on_call=on_call,
+    )
 
 
 @dataclass(frozen=True)
