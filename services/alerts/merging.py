@@ -25,8 +25,9 @@ SAME_START = timedelta(minutes=1)
 LAG = timedelta(minutes=15)
 #: So many readings running have to show no trouble before it counts as mended.
 GOOD_READINGS = 3
-#: More reports of one thing than this are not kept.
-MOST_REPORTS = 20
+#: More reports of one thing than this are not kept; an alert that has so many is not over by what they say, since what
+#: was cut off may say otherwise.
+MOST_REPORTS = 50
 
 _LISTS = frozenset({SourceName.RESTRICTED_LIST, SourceName.BLOCKED_CONNECTORS})
 #: Sources that show all there is: what they show is there now, whatever was said before.
@@ -87,6 +88,16 @@ def learned(
     desk = _Desk(known, facts)
     desk.learn(alert_id, subject, findings)
     return desk.changes()
+
+
+def claimed(report: Report) -> tuple[Report, ...]:
+    """
+    What a report is worth that somebody sent us: each address for itself. Which names are one account only Microsoft
+    tells. Otherwise whoever sends could fold two accounts into one, or give somebody's alert to another account, and so
+    keep it from the people who should see it.
+    """
+    names = tuple(name for name in (report.about, *report.also) if name != report.oid) or (report.about,)
+    return tuple(report.model_copy(update={"about": name, "oid": "", "also": ()}) for name in names)
 
 
 def missing_from(known: Iterable[Alert], reading: Reading, facts: Facts) -> list[Alert]:
@@ -171,7 +182,9 @@ class _Desk:
         opened = [alert for alert in about if alert.is_open]
         ended = sorted((alert for alert in about if not alert.is_open), key=_ended_at, reverse=True)
         if any(_holds(alert, report) for alert in ended) and not any(_holds(alert, report) for alert in opened):
-            return None
+            if not _is_reopened(ended, report) or self._is_off_the_list(report):
+                return None
+            return self._raise(report) if not opened else self._take_more(self._folded(opened), report)
         if opened:
             return self._take_for(self._folded(opened), ended[0] if ended else None, report)
         if report.is_over or self._is_off_the_list(report):
@@ -186,11 +199,14 @@ class _Desk:
                 return None
             if began > shown.since + SAME_START:
                 self.end(alert, self._facts.endings.get(alert.alert_id) or say("alert.ended.again"))
-                return self._raise(report)
+                return self._raise(report, *self._unresolved(alert))
         if report.is_over and not _holds(alert, report):
             return alert.alert_id
         if shown is None and last is not None and self._belongs_to(last, report) and alert.since > _ended_at(last):
             return alert.alert_id
+        return self._take_more(alert, report)
+
+    def _take_more(self, alert: Alert, report: Report) -> str:
         self._change(alert, _with_report(alert, report), begins_again=_is_news(alert, report))
         return alert.alert_id
 
@@ -236,7 +252,16 @@ class _Desk:
 
     # --- changes ---
 
-    def _raise(self, report: Report) -> str:
+    def _unresolved(self, alert: Alert) -> list[Report]:
+        """
+        What Microsoft still suspects when a block is over that no case of ours has ended: somebody else may be using
+        the account all the same.
+        """
+        if alert.alert_id in self._facts.endings:
+            return []
+        return [r for r in alert.reports if r.kind is AlertKind.SENDER_SUSPECTED and r.external_id and not r.is_over]
+
+    def _raise(self, report: Report, *more: Report) -> str:
         now = self._facts.now
         alert = Alert(
             alert_id=self._facts.new_id(),
@@ -248,7 +273,8 @@ class _Desk:
             noticed_at=now,
             severity=report.severity,
         )
-        alert = _with_report(alert, report)
+        for each in (report, *more):
+            alert = _with_report(alert, each)
         self._keep(alert)
         self._note(Tag.ALERT_RAISED, alert, source=report.source.value, since=alert.since.isoformat())
         return alert.alert_id
@@ -271,7 +297,8 @@ class _Desk:
         if is_news and not self._is_dealt_with(after) and self._was_told_long_ago(before):
             after = after.model_copy(update={**_UNTOLD, "case_id": None, "waits_since": self._facts.now})
         self._keep(after)
-        if after.kind in _ENDED_BY_WORD and all(report.is_over for report in after.reports):
+        is_all = len(after.reports) < MOST_REPORTS
+        if after.kind in _ENDED_BY_WORD and is_all and all(report.is_over for report in after.reports):
             self.end(after, say("alert.ended.resolved"))
 
     def _is_dealt_with(self, alert: Alert) -> bool:
@@ -288,8 +315,11 @@ class _Desk:
         missed = alert.missed + 1
         if alert.kind is AlertKind.HEALTH and missed < GOOD_READINGS:
             self._keep(alert.model_copy(update={"missed": missed}))
-        else:
-            self.end(alert, how)
+            return
+        self.end(alert, how)
+        if suspected := self._unresolved(alert):
+            after = self._alerts[self._raise(*suspected)]
+            self._keep(after.model_copy(update={name: getattr(alert, name) for name in _STAYS}))
 
     def end(self, alert: Alert, how: Text) -> None:
         after, entries = ended_alert(alert, how, self._facts.now)
@@ -358,6 +388,18 @@ class _Desk:
         self._entries[alert.alert_id].append(_entry(tag, alert, **details))
 
 
+#: What people have done about an account, and what is known of it, when a block ends and a suspicion stays.
+_STAYS = (
+    "oid",
+    "also",
+    "name",
+    "impression",
+    "case_id",
+    "set_aside_by",
+    "set_aside_at",
+    "snoozed_until",
+    "snoozed_by",
+)
 #: What makes people hear of an alert again.
 _UNTOLD: dict[str, object] = {
     "posted_at": None,
@@ -395,6 +437,13 @@ def _holds(alert: Alert, report: Report) -> bool:
     return any(known.external_id == report.external_id for known in alert.reports)
 
 
+def _is_reopened(ended: Sequence[Alert], report: Report) -> bool:
+    """Whether Microsoft has opened an alert again that was resolved when it ended."""
+    known = [each for alert in ended for each in alert.reports if each.external_id == report.external_id]
+    newest = max(known, key=_newness, default=None) if report.external_id else None
+    return newest is not None and newest.is_over and not report.is_over and _newness(report) > _newness(newest)
+
+
 def _is_news(alert: Alert, report: Report) -> bool:
     """Whether it tells of what has begun since people were told, where no list knows better what is one block."""
     if report.source in _SHOW_ALL or not report.external_id or report.is_over or _holds(alert, report):
@@ -430,7 +479,8 @@ def _with_report(alert: Alert, report: Report) -> Alert:
     reports = {_key(known): known for known in alert.reports}
     known = reports.get(_key(report))
     reports[_key(report)] = report if known is None or not report.external_id else max(known, report, key=_newness)
-    best = sorted(reports.values(), key=_worth)[:MOST_REPORTS]
+    kept = sorted(reports.values(), key=lambda report: (report.is_over, _worth(report)))[:MOST_REPORTS]
+    best = sorted(kept, key=_worth)
     if tuple(best) == alert.reports:
         return alert
     since = _since(best)

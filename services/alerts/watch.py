@@ -19,7 +19,7 @@ import structlog
 
 from services.alerts.health import SOURCE
 from services.alerts.joining import Joining
-from services.alerts.merging import Facts, ended_alert, merged, missing_from
+from services.alerts.merging import Facts, claimed, ended_alert, merged, missing_from
 from services.alerts.model import FAILING_AFTER, LONGEST_PAUSE, Alert, AlertKind, Report, SourceName, SourceState
 from services.alerts.ports import AlertPoster, Reading, Source
 from services.audit import NewEntry, Tag, note
@@ -295,8 +295,9 @@ class Watch:
     # --- reports ---
 
     async def take(self, reports: Sequence[Report]) -> list[Alert]:
-        """Reports that came by themselves; returns when they are written down. The alerts that are new or changed."""
-        return await self._merge(Reading(reports=tuple(reports)), None)
+        """Reports that somebody sent us; returns when they are written down. The alerts that are new or changed."""
+        believed = tuple(part for report in reports for part in claimed(report))
+        return await self._merge(Reading(reports=believed), None)
 
     async def _merge(self, reading: Reading, done: SourceState | None) -> list[Alert]:
         names = frozenset(name for report in reading.reports for name in report.names)

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.alerts.merging import GOOD_READINGS, LAG, UNNAMED_CONNECTOR, Facts, learned, merged
+from services.alerts.merging import (
+    GOOD_READINGS,
+    LAG,
+    MOST_REPORTS,
+    UNNAMED_CONNECTOR,
+    Facts,
+    claimed,
+    learned,
+    merged,
+)
 from services.alerts.model import Alert, AlertKind, AlertState, Report, Severity, SourceName
 from services.alerts.ports import Reading
 from services.audit import Tag
@@ -272,6 +281,79 @@ def test_a_suspicion_ends_when_every_alert_about_it_is_resolved(desk: Desk) -> N
 
 
 # --- again -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [{}, {"set_aside_at": NOW}])
+def test_a_suspicion_outlives_the_block(desk: Desk, how: dict) -> None:
+    """
+    The block is over, and Microsoft still suspects the account: people are told so, but for what they have set aside.
+    """
+    (before, *_) = desk.take(told("d1", SUSPECTED), listed())
+    desk.alerts[before.alert_id] = desk.one.model_copy(update=how)
+    desk.now += timedelta(hours=1)
+    desk.take(whole=[RESTRICTED])
+
+    assert AlertState.ENDED is desk.alerts[before.alert_id].state
+    assert (SUSPECTED, ("d1",), None) == (
+        desk.one.kind,
+        tuple(r.external_id for r in desk.one.reports),
+        desk.one.posted_at,
+    )
+    assert how.get("set_aside_at") == desk.one.set_aside_at
+    assert [] == desk.take(told("d1", SUSPECTED))
+    desk.take(told("d1", SUSPECTED, is_over=True, told_at=desk.now))
+    assert [] == desk.open
+
+
+def test_what_a_case_of_ours_has_ended_leaves_no_suspicion(desk: Desk) -> None:
+    """
+    The account is secured: that nobody has resolved the alert in Defender is no news.
+    """
+    (alert, *_) = desk.take(told("d1", SUSPECTED), listed())
+    desk.now += timedelta(hours=1)
+    desk.take(whole=[RESTRICTED], endings={alert.alert_id: say("outcome.unblocked")})
+
+    assert [] == desk.open
+    assert [] == desk.take(told("d1", SUSPECTED))
+
+
+def test_a_suspicion_that_is_opened_again_is_told_again(desk: Desk) -> None:
+    """
+    Somebody resolved it in Defender by mistake, or it has begun anew there.
+    """
+    desk.take(told("d1", SUSPECTED, told_at=NOW))
+    desk.take(told("d1", SUSPECTED, told_at=NOW + timedelta(minutes=5), is_over=True))
+    assert [] == desk.open
+    again = told("d1", SUSPECTED, told_at=NOW + timedelta(minutes=9))
+    desk.take(again)
+
+    assert (SUSPECTED, None) == (desk.one.kind, desk.one.posted_at)
+    assert [] == desk.take(again)
+
+
+def test_what_was_cut_off_may_still_be_open(desk: Desk) -> None:
+    """
+    So many alerts about one account that not all are kept: those that were resolved go first, and nothing is over.
+    """
+    every = [told(f"d{n:03}", SUSPECTED) for n in range(MOST_REPORTS + 1)]
+    desk.take(*every)
+    desk.take(*(report.model_copy(update={"is_over": True, "told_at": NOW}) for report in every[:-1]), every[-1])
+
+    assert every[-1] in desk.one.reports
+
+
+def test_whoever_sends_alerts_cannot_make_two_accounts_one(desk: Desk) -> None:
+    """
+    Each address is believed for itself, and no object id: else Jane's alert could be kept from those who should see it.
+    """
+    desk.take(listed(), listed(about="bob@contoso.example"))
+    sent = told("x1", SUSPECTED, source=SourceName.WEBHOOK, oid=OID, also=("bob@contoso.example",))
+    desk.take(*claimed(sent))
+
+    assert {UPN: "", "bob@contoso.example": ""} == {alert.about: alert.oid for alert in desk.open}
+    assert all(2 == len(alert.reports) for alert in desk.open)
+    (by_id,) = claimed(told(about=OID, oid=OID, also=()))
+    assert (OID, "") == (by_id.about, by_id.oid)
 
 
 def test_the_same_start_is_the_same_alert(desk: Desk) -> None:
