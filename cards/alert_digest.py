@@ -135,7 +135,7 @@ def alert_list(told: OpenAlerts, now: datetime, page: int = 0) -> AlertTableView
     """What is open; when nothing is, how sure that is."""
     ordered = _what_waits_first(told.alerts, told.cases, now)
     waiting = [alert for alert in ordered if needs_somebody(alert, _case(alert, told.cases), now)]
-    blind, on = _blind(told.sources), {"on": "alerts", "page": str(_within(len(ordered), page))}
+    blind, on = _blind(told, now), {"on": "alerts", "page": str(_within(len(ordered), page))}
     headline = say("alert_list.headline", n=len(ordered)) if ordered else say("alert_list.none")
     if not ordered and blind:
         headline = say("alert_list.none_known")
@@ -150,20 +150,23 @@ def alert_list(told: OpenAlerts, now: datetime, page: int = 0) -> AlertTableView
     )
 
 
-def _blind(sources: Sequence[SourceState]) -> tuple[Text, ...]:
-    """What cannot be read now, or never was: nothing that it would show is in the list."""
-    known = {state.source: state for state in sources}
-    lines = [_unread(state) for state in sources if state.failures and state.source in list(SourceName)]
-    lines += [
-        say("alert_list.never_read", source=say(f"health.source.{name.value}"))
-        for name in _LISTS
-        if name.value not in known
-    ]
-    return tuple(lines)
+def _blind(told: OpenAlerts, now: datetime) -> tuple[Text, ...]:
+    """What cannot be read now, is not read any more, or never was: nothing that it would show is in the list."""
+    sources = [state for state in told.sources if state.source in list(SourceName)]
+    failing = [state for state in sources if state.failures or state.is_failing(now)]
+    # Whoever reads a list for the first time has made its row, and knows no more than anybody else.
+    known = {state.source for state in sources if state.failures or state.last_read_at is not None}
+    never = [name for name in _LISTS if told.watches(name) and name not in known]
+    return (
+        *(_unread(state) for state in failing),
+        *(say("alert_list.never_read", source=say(f"health.source.{name.value}")) for name in never),
+    )
 
 
 def _unread(state: SourceState) -> Text:
     source, reason = say(f"health.source.{state.source}"), state.why or say("unreadable.fault")
+    if not state.failures:
+        return say("alert_list.not_read_since", source=source, at=state.last_read_at)
     if state.last_read_at is None:
         return say("alert_list.unread", source=source, why=reason)
     return say("alert_list.unread_since", source=source, why=reason, at=state.last_read_at)

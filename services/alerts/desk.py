@@ -127,8 +127,14 @@ class OpenAlerts:
 
     alerts: tuple[Alert, ...]
     cases: Mapping[str, Case] = field(default_factory=dict)
-    #: How the sources are doing that were ever read.
+    #: How the sources are doing that were ever read and are not switched off.
     sources: tuple[SourceState, ...] = ()
+    #: The names of those that are switched on; None when nothing was ever switched off.
+    reads: Collection[str] | None = None
+
+    def watches(self, name: str) -> bool:
+        """Whether this source is to be read."""
+        return self.reads is None or name in self.reads
 
 
 @dataclass(frozen=True)
@@ -408,7 +414,7 @@ class AlertDesk:
         seen = tuple(alert for alert in alerts if not own & alert.names)
         states = await self._store.alerts.source_states()
         sources = tuple(state for state in states if self._sources is None or state.source in self._sources)
-        return OpenAlerts(seen, await cases_of(self._store, seen), sources)
+        return OpenAlerts(seen, await cases_of(self._store, seen), sources, self._sources)
 
     async def restricted_list(self, who: Actor) -> RestrictedNow:
         """

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from services.alerts.model import FAILING_AFTER, Alert, AlertKind, SourceState
+from services.alerts.model import Alert, AlertKind, SourceState
 from services.alerts.sections import WeeklySettings
 from services.audit import AuditEntry
 from services.cases import Actor, Case, Text, Value, VerdictLabel, say
@@ -181,11 +181,11 @@ def owners_of(cases: Iterable[Case], now: datetime) -> tuple[OwnerCount, ...]:
     return tuple(sorted(counts, key=lambda c: (c.owner is None, -c.open_items, c.owner.name if c.owner else "")))
 
 
-def unread_of(states: Iterable[SourceState], names: Collection[str]) -> tuple[Text, ...]:
+def unread_of(states: Iterable[SourceState], names: Collection[str], now: datetime) -> tuple[Text, ...]:
     """
-    A sentence for each source of these names that is not readable now: blocks that it would have shown are missing.
+    A sentence for each source of these names that is not read now: blocks that it would have shown are missing.
     """
-    failing = [s for s in states if s.failures >= FAILING_AFTER and s.source in names and s.source != WEEKLY_SUMMARY]
+    failing = [s for s in states if s.is_failing(now) and s.source in names and s.source != WEEKLY_SUMMARY]
     return tuple(
         say("weekly.unread_source", source=say(f"health.source.{s.source}"), since=s.last_read_at)
         if s.last_read_at
@@ -307,7 +307,7 @@ class WeeklySummaries:
         return of_cases + [_moments_of_alert(alert) for alert in blocks if alert.case_id not in known]
 
     async def _unread(self) -> tuple[Text, ...]:
-        return unread_of(await self._store.alerts.source_states(), self._sources)
+        return unread_of(await self._store.alerts.source_states(), self._sources, self._clock.now())
 
     async def _followed(self) -> list[Case]:
         return [await self._store.case(case_id) for case_id in await self._store.cases_to_follow()]

@@ -245,14 +245,26 @@ def test_no_open_alerts_says_how_fresh_that_is():
         (WELL,),
         (WELL.model_copy(update={"failures": 1, "why": say("unreadable.permission")}), CONNECTORS),
         (WELL.model_copy(update={"failures": 3, "last_read_at": None}), CONNECTORS),
+        (WELL.model_copy(update={"last_read_at": None, "leased_by": "r1"}), CONNECTORS),
+        (WELL.model_copy(update={"last_read_at": NOW - timedelta(hours=5), "interval_s": 60.0}), CONNECTORS),
     ],
 )
 def test_no_open_alerts_is_no_good_news_while_a_list_is_unread(sources):
-    """Never read, or not readable now: the card says which."""
+    """Never read, being read for the first time, not readable now, or read by nobody any more: the card says which."""
     view = alert_list(OpenAlerts((), {}, sources), NOW)
 
-    assert "not everything can be read" in shown(view)
+    assert "not everything can be read" in shown(view) and "the list of" in shown(view)
     assert Tone.WARNING is view.tone
+
+
+def test_a_list_that_is_switched_off_is_not_missed():
+    """Nobody waits for it; one that is switched on is missed all the same."""
+    of_one, of_both = (
+        OpenAlerts((), {}, (WELL,), reads) for reads in ({WELL.source}, {WELL.source, CONNECTORS.source})
+    )
+
+    assert Tone.GOOD is alert_list(of_one, NOW).tone
+    assert "the list of blocked connectors" in shown(alert_list(of_both, NOW))
 
 
 def test_an_unread_restricted_list_is_never_nobody():

@@ -178,13 +178,15 @@ def test_a_source_that_cannot_be_read_is_said() -> None:
         SourceState(source="restricted_list", due_at=NOW, failures=3, last_read_at=NOW),
         SourceState(source="defender", due_at=NOW, failures=9),
         SourceState(source="blocked_connectors", due_at=NOW, failures=2),
+        SourceState(source="health", due_at=NOW, last_read_at=NOW - timedelta(hours=5), interval_s=60),
         SourceState(source=WEEKLY_SUMMARY, due_at=NOW, failures=9),
     ]
 
     states.append(SourceState(source="switched_off", due_at=NOW, failures=9))
-    said = unread_of(states, {*SourceName, WEEKLY_SUMMARY})
+    said = unread_of(states, {*SourceName, WEEKLY_SUMMARY}, NOW)
 
-    assert ["weekly.unread_source", "weekly.unread_source_never"] == [text.key for text in said]
+    keys = ["weekly.unread_source", "weekly.unread_source_never", "weekly.unread_source"]
+    assert keys == [text.key for text in said]
     assert all("{" not in Words(language).t(text) for text in said for language in ("en", "sv"))
 
 
