@@ -29,6 +29,8 @@ READ_WITHIN_S = 1.5
 ANSWER_WITHIN_S = 2.7
 #: When a sender that was told to come back should.
 RETRY_AFTER_S = 10
+#: So many reports are merged at a time, so that everybody else gets a turn in between.
+PORTION = 250
 
 
 class AlertWebhook:
@@ -91,11 +93,12 @@ class AlertWebhook:
             log.warning("alerts_unchecked", error=str(problem))
             return _come_back("keys_unavailable")
         try:
-            delivery = read_delivery(body, tenant_id=self._tenant_id, reports_of=self._reports_of)
+            now = self._door.clock.now()
+            delivery = read_delivery(body, tenant_id=self._tenant_id, now=now, reports_of=self._reports_of)
         except BadAlerts as problem:
             return _bad(problem)
-        if delivery.reports:
-            await self._take(delivery.reports)
+        for first in range(0, len(delivery.reports), PORTION):
+            await self._take(delivery.reports[first : first + PORTION])
         log.info("alerts_received", sender=sender, received=delivery.received, accepted=delivery.accepted)
         return _told(delivery)
 

@@ -10,6 +10,7 @@ which product is named as its source, was not verified, so titles are known by t
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ FIRST_LOOK, OVERLAP = timedelta(hours=24), timedelta(hours=1)
 SHORTEST_SLICE = timedelta(seconds=1)
 #: More alerts than this at once cannot be told apart from an answer that was cut off.
 MOST_ALERTS = 5000
+#: One alert counts for no more accounts than this: every one of them gets a card of its own.
+MOST_PEOPLE = 500
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ _SEVERITIES: Mapping[str, Severity] = {
 def reports_of(alert: SecurityAlert, source: SourceName = SourceName.DEFENDER) -> tuple[Report, ...] | None:
     """
     What an alert reports, for each account that it is about; None when its title is none of ours. Empty when it is ours
-    and names nobody.
+    and names nobody; one more than MOST_PEOPLE when it names too many.
     """
     words = frozenset(re.findall(r"\w+", alert.title.casefold()))
     title = next((title for title in TITLES if title.words <= words), None)
@@ -79,8 +82,8 @@ def reports_of(alert: SecurityAlert, source: SourceName = SourceName.DEFENDER) -
         return None
     if title.about:
         return (_report(alert, source, title, about=title.about),)
-    people = _people(alert.users)
-    return tuple(_report(alert, source, title, **person.fields) for person in people if person.addresses or person.oid)
+    people = [person for person in _people(alert.users) if person.addresses or person.oid]
+    return tuple(_report(alert, source, title, **person.fields) for person in people[: MOST_PEOPLE + 1])
 
 
 def _report(alert: SecurityAlert, source: SourceName, title: _Title, **whom: object) -> Report:
@@ -98,6 +101,20 @@ def _report(alert: SecurityAlert, source: SourceName, title: _Title, **whom: obj
         "what": say("early_warning.tenant") if title.kind is AlertKind.EARLY_WARNING else None,
     }
     return Report.model_validate({**fields, **whom})
+
+
+def is_of_the_future(moment: datetime | None, now: datetime) -> bool:
+    """Whether nothing can be dated so: clocks differ, but not by more than a day."""
+    return moment is not None and moment > now + timedelta(days=1)
+
+
+def _soberly_dated(alert: SecurityAlert, now: datetime) -> SecurityAlert:
+    """The alert, with moments that cannot be right as unknown ones."""
+    moments = {"created_at": alert.created_at, "updated_at": alert.updated_at}
+    wrong = {name: None for name, moment in moments.items() if is_of_the_future(moment, now)}
+    if wrong:
+        log.warning("alert_of_the_future", alert=alert.alert_id, fields=sorted(wrong))
+    return alert.model_copy(update=wrong) if wrong else alert
 
 
 def _link(url: str | None) -> str:
@@ -123,17 +140,44 @@ class _Person:
 
 
 def _people(users: Iterable[AlertUser]) -> list[_Person]:
-    """Whom an alert is about. The name of the account comes first, since that is what the restricted list uses."""
+    """
+    Whom an alert is about, in the order in which they are named. The name of the account comes first, since that is
+    what the restricted list uses.
+    """
+    entries = [_entry(user) for user in users]
+    named: dict[str, list[int]] = defaultdict(list)
+    for place, entry in enumerate(entries):
+        for name in entry.names:
+            named[name].append(place)
     people: list[_Person] = []
-    for user in users:
-        upns = [name.strip().lower() for name in (user.upn, user.address) if name and name.strip()]
-        person = _Person((user.oid or "").strip().lower(), dict.fromkeys(upns))
-        same = [known for known in people if known.names & person.names]
-        people = [known for known in people if known not in same]
-        for other in reversed(same):
-            person = _Person(other.oid or person.oid, {**other.addresses, **person.addresses})
-        people.append(person)
+    seen: set[int] = set()
+    for place in range(len(entries)):
+        if place not in seen:
+            same = _linked(place, entries, named)
+            seen.update(same)
+            people.append(_one_of([entries[one] for one in same]))
     return people
+
+
+def _entry(user: AlertUser) -> _Person:
+    addresses = [name.strip().lower() for name in (user.upn, user.address) if name and name.strip()]
+    return _Person((user.oid or "").strip().lower(), dict.fromkeys(addresses))
+
+
+def _linked(first: int, entries: Sequence[_Person], named: dict[str, list[int]]) -> list[int]:
+    """Which entries share a name with this one, or with one that does; the names are taken out, so each counts once."""
+    found, left = {first}, [first]
+    while left:
+        for name in entries[left.pop()].names:
+            others = set(named.pop(name, ())) - found
+            found |= others
+            left += others
+    return sorted(found)
+
+
+def _one_of(entries: Sequence[_Person]) -> _Person:
+    oid = next((entry.oid for entry in entries if entry.oid), "")
+    return _Person(oid, {address: None for entry in entries for address in entry.addresses})
 
 
 class AlertList(Protocol):
@@ -181,8 +225,10 @@ class Defender:
         """Oldest change first, so that the last word on each counts."""
         found: list[Report] = []
         for alert in alerts:
-            reports = reports_of(alert)
+            reports = reports_of(_soberly_dated(alert, self._clock.now()))
             if reports is not None and not reports:
                 log.warning("alert_names_nobody", alert=alert.alert_id, title=alert.title)
-            found += reports or ()
+            if reports is not None and len(reports) > MOST_PEOPLE:
+                log.warning("alert_names_too_many", alert=alert.alert_id, title=alert.title, taken=MOST_PEOPLE)
+            found += (reports or ())[:MOST_PEOPLE]
         return sorted(found, key=lambda report: report.told_at or report.since or self._clock.now())

@@ -23,10 +23,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NoReturn, Protocol
 
+from services.alerts.defender import MOST_PEOPLE, is_of_the_future
 from services.alerts.model import Report
 from services.alerts.sections import WebhookSettings
 from services.clients.clouds import cloud_of
-from services.clients.graph_activity import parse_alert
+from services.clients.graph_activity import parse_alert, parse_alert_loosely
 from services.clients.graph_models import SecurityAlert
 from services.clients.openid import SignedClaims
 from services.errors import BrokenAnswer
@@ -41,6 +42,8 @@ SIGNATURE_HEADER = "X-Unblock-Signature"
 #: Beyond the year 9999; no honest claim is there.
 _LATEST_S = 1e12
 _MAX_TOKEN_LENGTH = 16_384
+#: One request counts for no more accounts than this; twice what a bad campaign brings within a minute.
+MOST_REPORTS = 2000
 _SECONDS = re.compile(r"\d{1,12}")
 _SIGNATURE = re.compile(r"v1=([0-9a-f]{64})", re.IGNORECASE)
 
@@ -196,7 +199,7 @@ class Ignored(StrEnum):
 
     OTHER_TITLE = "other_title"  # about something else than blocked mail
     OTHER_TENANT = "other_tenant"
-    NOBODY_NAMED = "nobody_named"  # ours by its title, but it does not say whom it is about
+    NOBODY_NAMED = "nobody_named"  # ours by its title, and none of its evidence is an account
 
 
 #: What a Defender alert reports: None when its title is none of ours, empty when it names nobody.
@@ -218,13 +221,15 @@ class Delivery:
         return self.received - sum(self.ignored.values()) - len(self.problems)
 
 
-def read_delivery(body: bytes, *, tenant_id: str, reports_of: Reports) -> Delivery:
+def read_delivery(body: bytes, *, tenant_id: str, now: datetime, reports_of: Reports) -> Delivery:
     """
     The alerts of a body: one alert in the shape of `alerts_v2`, or {"value": [alert, ...]}.
 
     An alert that cannot be read is told as a problem, and the others count all the same. Fields that are missing or
-    null are no problem but for `id` and `title`, without which nobody could tell what it is, or that it came twice.
-    Raises BadAlerts when the body as a whole cannot be read.
+    null are no problem but for `id` and `title`, without which nobody could tell what it is, or that it came twice, and
+    `evidence` of an alert that is ours, without which nobody could tell whom it is about. A piece of evidence that
+    cannot be read is a problem only when no other one names an account. Raises BadAlerts when the body as a whole
+    cannot be read.
     """
     named = _alerts(_json(body))
     reports: list[Report] = []
@@ -232,7 +237,9 @@ def read_delivery(body: bytes, *, tenant_id: str, reports_of: Reports) -> Delive
     problems: list[BadAlerts] = []
     for place, data in named:
         try:
-            found = _reports(place, data, tenant_id, reports_of)
+            found = _reports(place, data, tenant_id, now, reports_of)
+            if not isinstance(found, Ignored) and len(reports) + len(found) > MOST_REPORTS:
+                raise _problem(place, "", f"is beyond {MOST_REPORTS} accounts in one request; send it in another")
         except BadAlerts as problem:
             problems.append(problem)
             continue
@@ -243,24 +250,51 @@ def read_delivery(body: bytes, *, tenant_id: str, reports_of: Reports) -> Delive
     return Delivery(len(named), tuple(reports), dict(ignored), tuple(problems))
 
 
-def _reports(place: str, data: Any, tenant_id: str, reports_of: Reports) -> Ignored | Sequence[Report]:
+def _reports(place: str, data: Any, tenant_id: str, now: datetime, reports_of: Reports) -> Ignored | Sequence[Report]:
     if not isinstance(data, Mapping):
-        raise BadAlerts(place.rstrip(".") or "body", "must be an object")
-    try:
-        alert = parse_alert(data)
-    except BrokenAnswer as error:
-        field = str(error.params.get("what", "")).removeprefix("SecurityAlert.")
-        is_there = data.get(field) not in (None, "")
-        raise BadAlerts(f"{place}{field}", "cannot be read" if is_there else "is required") from error
-    if not alert.title:
-        raise BadAlerts(f"{place}title", "is required")
+        raise _problem(place, "", "must be an object")
+    alert = _alert(place, data)
     theirs = data.get("tenantId")
     if isinstance(theirs, str) and theirs and theirs.lower() != tenant_id.lower():
         return Ignored.OTHER_TENANT
     found = reports_of(alert)
     if found is None:
         return Ignored.OTHER_TITLE
-    return found or Ignored.NOBODY_NAMED
+    for field, moment in (("createdDateTime", alert.created_at), ("lastUpdateDateTime", alert.updated_at)):
+        if is_of_the_future(moment, now):
+            raise _problem(place, field, "is in the future")
+    if len(found) > MOST_PEOPLE:
+        raise _problem(place, "evidence", f"names more than {MOST_PEOPLE} accounts")
+    return found or _nobody_named(place, data)
+
+
+def _alert(place: str, data: Mapping[str, Any]) -> SecurityAlert:
+    """As far as it can be read. Raises BadAlerts when not even what it is and its title can be."""
+    alert = parse_alert_loosely(data)
+    if alert is not None and alert.title:
+        return alert
+    try:
+        parse_alert({**data, "evidence": []})
+    except BrokenAnswer as error:
+        field = str(error.params.get("what", "")).removeprefix("SecurityAlert.")
+        is_there = data.get(field) not in (None, "")
+        raise _problem(place, field, "cannot be read" if is_there else "is required") from error
+    raise _problem(place, "title", "is required")
+
+
+def _nobody_named(place: str, data: Mapping[str, Any]) -> Ignored:
+    """An alert of ours about nobody. Raises BadAlerts when that may be because its evidence is elsewhere, or odd."""
+    if not data.get("evidence"):
+        raise _problem(place, "evidence", "is required")
+    try:
+        parse_alert(data)
+    except BrokenAnswer as error:
+        raise _problem(place, "evidence", "cannot be read") from error
+    return Ignored.NOBODY_NAMED
+
+
+def _problem(place: str, field: str, problem: str) -> BadAlerts:
+    return BadAlerts(f"{place}{field}".rstrip(".") or "body", problem)
 
 
 def _alerts(data: Any) -> list[tuple[str, Any]]:

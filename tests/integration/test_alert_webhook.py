@@ -307,6 +307,15 @@ async def test_what_cannot_be_read_is_told_by_its_field(site: Site, content: Any
     assert (400, "bad_alert", field_name) == (answer.status, answer.body["error"], answer.body["field"])
 
 
+async def test_an_alert_about_thousands_is_refused_at_once(site: Site) -> None:
+    """Reading it keeps nobody else waiting."""
+    people = [{"userAccount": {"azureAdUserId": f"{n:08x}"}} for n in range(3000)]
+    answer = await site.post({"value": [alert(evidence=people), alert(2)]}, site.token())
+
+    assert (400, "value[0].evidence", 1) == (answer.status, answer.body["field"], answer.body["accepted"])
+    assert 2.5 > answer.after_s
+
+
 async def test_the_others_of_a_delivery_count_although_one_is_broken(site: Site) -> None:
     """What is readable is not lost for a neighbour."""
     answer = await site.post({"value": [{"id": "x"}, alert()]}, site.token())

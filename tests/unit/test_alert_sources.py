@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.alerts.connectors import BlockedConnectors
-from services.alerts.defender import FIRST_LOOK, MOST_ALERTS, OVERLAP, Defender, reports_of
+from services.alerts.defender import FIRST_LOOK, MOST_ALERTS, MOST_PEOPLE, OVERLAP, Defender, reports_of
 from services.alerts.lifting import who_lifted
 from services.alerts.merging import Facts, merged
 from services.alerts.model import Alert, AlertKind, Report, Severity, SourceName
@@ -82,6 +82,42 @@ def test_each_account_of_an_alert_is_a_report_of_its_own() -> None:
     reports = reports_of(alert(evidence=[USER, joe, MAILBOX])) or ()
 
     assert {"jane@contoso.example", "joe@contoso.example"} == {report.about for report in reports}
+
+
+def test_what_links_two_accounts_makes_them_one_wherever_it_stands() -> None:
+    """
+    The object id comes last here, and says that two addresses are of one account; the order is that of the alert.
+    """
+    names = [{"upn": "a@contoso.example"}, {"upn": "joe@contoso.example"}, {"upn": "b@contoso.example"}]
+    links = [{"userAccount": {"userPrincipalName": f"{name}@contoso.example", "azureAdUserId": OID}} for name in "ba"]
+    one, other = reports_of(alert(evidence=[*names, *links])) or ()
+
+    assert ("a@contoso.example", OID, ("b@contoso.example",)) == (one.about, one.oid, one.also)
+    assert "joe@contoso.example" == other.about
+
+
+async def test_an_alert_about_very_many_counts_for_the_first_of_them(clock: FakeClock) -> None:
+    """
+    Each would get a card of its own.
+    """
+    many = [{"upn": f"person{n}@contoso.example"} for n in range(MOST_PEOPLE + 20)]
+    reading = await Defender(FakeGraph(alert(evidence=many)), clock, 60).read(None)
+
+    assert MOST_PEOPLE == len(reading.reports)
+    assert "person0@contoso.example" == reading.reports[0].about
+
+
+async def test_an_alert_of_the_far_future_began_nobody_knows_when(clock: FakeClock) -> None:
+    """
+    It is told all the same, and its last word does not outlast all that come after it.
+    """
+    far = "9999-12-31T23:59:59Z"
+    graph = FakeGraph(alert(createdDateTime=far, lastUpdateDateTime=far))
+    reading = await Defender(graph, clock, 60).read(None)
+
+    assert [(None, None)] == [(report.since, report.told_at) for report in reading.reports]
+    facts = Facts(tenant_id="t", now=clock.now(), new_id=lambda: "A1", list_read_at=clock.now())
+    assert 1 == len(merged([], reading, facts))
 
 
 def test_a_link_that_is_no_page_is_left_out() -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from services.alerts.defender import reports_of
+from services.alerts.defender import MOST_PEOPLE, reports_of
 from services.alerts.model import TENANT as WHOLE_TENANT
 from services.alerts.model import AlertKind, SourceName
 from services.alerts.sections import WebhookSettings
 from services.alerts.webhook import (
     APP_ROLE,
+    MOST_REPORTS,
     BadAlerts,
     Delivery,
     Door,
@@ -246,7 +247,13 @@ def defender_alert(**changes: Any) -> dict[str, Any]:
 
 def delivered(*alerts: Any, body: bytes | None = None) -> Delivery:
     content = body if body is not None else json.dumps({"value": list(alerts)}).encode()
-    return read_delivery(content, tenant_id=TENANT, reports_of=partial(reports_of, source=SourceName.WEBHOOK))
+    ours = partial(reports_of, source=SourceName.WEBHOOK)
+    return read_delivery(content, tenant_id=TENANT, now=NOW, reports_of=ours)
+
+
+def about(*names: str) -> list[dict[str, Any]]:
+    """Evidence that names these accounts."""
+    return [{"userAccount": {"userPrincipalName": name}} for name in names]
 
 
 def test_one_alert_needs_no_list_around_it() -> None:
@@ -264,12 +271,12 @@ def test_one_alert_needs_no_list_around_it() -> None:
 
 
 def test_what_is_none_of_ours_is_counted_as_ignored() -> None:
-    """Another title, another tenant, and nobody named."""
+    """Another title, another tenant, and evidence that is no account."""
     delivery = delivered(
         defender_alert(),
         defender_alert(id="da-2", title="Malware was detected"),
         defender_alert(id="da-3", tenantId="99999999-9999-4999-8999-999999999999"),
-        defender_alert(id="da-4", evidence=None),
+        defender_alert(id="da-4", evidence=[{"url": "https://contoso.example"}]),
     )
 
     assert 1 == delivery.accepted and 1 == len(delivery.reports)
@@ -293,9 +300,7 @@ def test_fields_may_be_missing_or_null_or_odd() -> None:
 
 def test_one_alert_about_two_accounts_is_two_reports() -> None:
     """Each account has an alert of its own."""
-    evidence = [{"userAccount": {"userPrincipalName": name}} for name in ("a@contoso.com", "b@contoso.com")]
-
-    delivery = delivered(defender_alert(evidence=evidence))
+    delivery = delivered(defender_alert(evidence=about("a@contoso.com", "b@contoso.com")))
 
     assert 1 == delivery.accepted and ["a@contoso.com", "b@contoso.com"] == [r.about for r in delivery.reports]
 
@@ -308,6 +313,11 @@ def test_one_alert_about_two_accounts_is_two_reports() -> None:
         (defender_alert(title=""), "value[1].title", "is required"),
         (defender_alert(id={"a": 1}), "value[1].id", "cannot be read"),
         (defender_alert(evidence="none"), "value[1].evidence", "cannot be read"),
+        (defender_alert(evidence=[{"userAccount": JANE.upn}]), "value[1].evidence", "cannot be read"),
+        (defender_alert(evidence=None), "value[1].evidence", "is required"),
+        (defender_alert(evidence=[], Entities=[{"Name": "jane"}]), "value[1].evidence", "is required"),
+        (defender_alert(createdDateTime="9999-12-31T23:59:59Z"), "value[1].createdDateTime", "is in the future"),
+        (defender_alert(lastUpdateDateTime="2026-12-24T00:00Z"), "value[1].lastUpdateDateTime", "is in the future"),
         (defender_alert(title=["x"]), "value[1].title", "cannot be read"),
         ("text", "value[1]", "must be an object"),
         (None, "value[1]", "must be an object"),
@@ -342,6 +352,34 @@ def test_a_body_that_cannot_be_read_says_where(body: bytes, field: str) -> None:
         delivered(body=body)
 
     assert field == refused.value.field
+
+
+def test_evidence_that_cannot_be_read_takes_nobody_with_it() -> None:
+    """Whoever else the alert names is told all the same."""
+    delivery = delivered(defender_alert(evidence=[7, {"userAccount": "jane"}, *about("bob@contoso.com")]))
+
+    assert ((), ["bob@contoso.com"]) == (delivery.problems, [report.about for report in delivery.reports])
+
+
+def test_an_alert_about_more_accounts_than_anybody_can_handle_is_refused() -> None:
+    """It says so, and the others count."""
+    many = about(*(f"person{n}@contoso.com" for n in range(MOST_PEOPLE + 1)))
+    delivery = delivered(defender_alert(evidence=many[1:]), defender_alert(id="da-2", evidence=many))
+
+    (problem,) = delivery.problems
+    assert ("value[1].evidence", "names more than 500 accounts") == (problem.field, problem.problem)
+    assert (1, MOST_PEOPLE) == (delivery.accepted, len(delivery.reports))
+
+
+def test_one_request_counts_for_so_many_accounts_and_no_more() -> None:
+    """What is beyond is named, so that it can be sent in another request."""
+    alerts = [
+        defender_alert(id=f"da-{n}", evidence=about(*(f"p{n}.{m}@contoso.com" for m in range(MOST_PEOPLE))))
+        for n in range(5)
+    ]
+    delivery = delivered(*alerts)
+
+    assert (["value[4]"], MOST_REPORTS) == ([each.field for each in delivery.problems], len(delivery.reports))
 
 
 def test_an_empty_list_is_no_mistake() -> None:
