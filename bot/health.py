@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 
 from bot.identity import BotTokenValidator
-from services.alerts.model import Alert, AlertKind, SourceState
+from services.alerts.model import LONGEST_PAUSE, Alert, AlertKind, Severity, SourceName, SourceState
 from services.alerts.summary import BLOCKS
 from services.clients.tokens import Tokens
 from services.ports import Clock
@@ -49,11 +49,12 @@ class Health:
         self._store = store
         self._sources = sources
         self._clock = clock
+        self._began_at = clock.now()
         self._checks: dict[str, Callable[[], Awaitable[object]]] = {
             "database": store.ping,
             "token": lambda: tokens.token(scope),
             "keys": lambda: _keys(validator),
-            "sources": lambda: _see(store, sources, clock.now()),
+            "sources": lambda: _see(store, sources, self._began_at, clock.now()),
         }
 
     async def alive(self, request: web.Request) -> web.Response:
@@ -63,15 +64,28 @@ class Health:
         """
         200 when database, our own token and Teams' signing keys are there; else 503 with which is not.
 
-        A source of alerts that fails, or that nobody reads any more, makes it "degraded", still with 200: people can
-        work with the bot all the same, and taking it out of service would only make it blinder. Alert on the body or
-        `/metrics`.
+        A source of alerts that fails, or that nobody reads, and an open alert about the bot itself make it "degraded",
+        still with 200: people can work with the bot all the same, and taking it out of service would only make it
+        blinder. "wrong" names what those alerts are about, null when that cannot be read; what is of low severity
+        degrades nothing. Alert on the body or `/metrics`.
         """
         results = await asyncio.gather(*(self._passes(name) for name in self._checks))
         parts = dict(zip(self._checks, results, strict=True))
         ready = all(passes for name, passes in parts.items() if name != "sources")
-        status = ("ready" if parts["sources"] else "degraded") if ready else "not ready"
-        return web.json_response({"status": status, "checks": parts}, status=200 if ready else 503)
+        wrong = await self._wrong()
+        parts["health"] = wrong is not None and all(alert.severity is Severity.LOW for alert in wrong)
+        status = ("ready" if parts["sources"] and parts["health"] else "degraded") if ready else "not ready"
+        named = None if wrong is None else sorted(alert.about for alert in wrong)
+        return web.json_response({"status": status, "checks": parts, "wrong": named}, status=200 if ready else 503)
+
+    async def _wrong(self) -> list[Alert] | None:
+        """The open alerts about the bot itself; None when they cannot be read."""
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                return await self._store.alerts.alerts(kind=AlertKind.HEALTH)
+        except Exception as error:  # whatever it is, the probe is answered; the log says why
+            log.warning("not_ready", part="health", error=f"{type(error).__name__}: {error}")
+            return None
 
     async def metrics(self, request: web.Request) -> web.Response:
         """What the program counts by itself, then what the database says about alerts, which all replicas share."""
@@ -89,13 +103,16 @@ class Health:
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 told = (await alerts.source_states(), await alerts.counts(), await alerts.unposted())
+                wrong = await alerts.alerts(kind=AlertKind.HEALTH)
                 noticed = await alerts.alerts_noticed(now - DELAYS_OF, now + timedelta(seconds=1))
         except Exception as error:  # whatever it is, the scrape is answered; the log says why
             log.warning("alerts_uncounted", error=f"{type(error).__name__}: {error}")
             return registry
         readable.set(1)
-        count_sources(registry, [state for state in told[0] if state.source in self._sources], now)
+        states = _watched(told[0], self._sources, now)
+        count_sources(registry, states, _blind(states, self._began_at, now))
         count_alerts(registry, told[1], len(told[2]))
+        count_trouble(registry, wrong)
         count_delays(registry, noticed)
         return registry
 
@@ -109,18 +126,19 @@ class Health:
         return True
 
 
-def count_sources(registry: CollectorRegistry, states: Iterable[SourceState], now: datetime) -> None:
-    """When each source was last read (0: never), how often running it has failed since, and whether it is failing."""
+def count_sources(registry: CollectorRegistry, states: Iterable[SourceState], blind: Collection[str]) -> None:
+    """
+    When each source was last read (0: never), how often running it has failed since, and whether it is failing: `blind`
+    are the names of those.
+    """
     labels = ["source"]
     read = Gauge(
         "unblock_source_last_read_timestamp_seconds", "When the source was last read.", labels, registry=registry
     )
     failures = Gauge("unblock_source_failures", "How many times running it failed.", labels, registry=registry)
-    failing = Gauge(
-        "unblock_source_failing", "1 when it failed three times or is not read any more.", labels, registry=registry
-    )
+    failing = Gauge("unblock_source_failing", "1 when it failed three times or is not read.", labels, registry=registry)
     for state in states:
-        failing.labels(state.source).set(state.is_failing(now))
+        failing.labels(state.source).set(state.source in blind)
         read.labels(state.source).set(state.last_read_at.timestamp() if state.last_read_at else 0)
         failures.labels(state.source).set(state.failures)
 
@@ -131,6 +149,13 @@ def count_alerts(registry: CollectorRegistry, open_ones: Mapping[AlertKind, int]
     for kind in AlertKind:
         gauge.labels(kind.value).set(open_ones.get(kind, 0))
     Gauge("unblock_alerts_unposted", "Open alerts that reached nobody yet.", registry=registry).set(unposted)
+
+
+def count_trouble(registry: CollectorRegistry, wrong: Iterable[Alert]) -> None:
+    """What is wrong with the bot itself, each by the name that `/readyz` says too."""
+    gauge = Gauge("unblock_health_alert", "1 for each open alert about the bot itself.", ["about"], registry=registry)
+    for alert in wrong:
+        gauge.labels(alert.about).set(1)
 
 
 def count_delays(registry: CollectorRegistry, noticed: Sequence[Alert]) -> None:
@@ -146,11 +171,27 @@ def count_delays(registry: CollectorRegistry, noticed: Sequence[Alert]) -> None:
             delays.observe(max((alert.noticed_at - alert.since).total_seconds(), 0.0))
 
 
-async def _see(store: Store, sources: Collection[str], now: datetime) -> None:
-    states = [state for state in await store.alerts.source_states() if state.source in sources]
-    failing = [state.source for state in states if state.is_failing(now)]
-    if failing:
-        raise Blind(", ".join(failing))
+async def _see(store: Store, sources: Collection[str], began_at: datetime, now: datetime) -> None:
+    blind = _blind(_watched(await store.alerts.source_states(), sources, now), began_at, now)
+    if blind:
+        raise Blind(", ".join(blind))
+
+
+def _watched(states: Iterable[SourceState], sources: Collection[str], now: datetime) -> list[SourceState]:
+    """How the sources of these names are doing, those included that nobody has begun to read."""
+    known = {state.source: state for state in states}
+    return [known.get(name) or SourceState(source=name, due_at=now) for name in sorted(sources)]
+
+
+def _blind(states: Iterable[SourceState], began_at: datetime, now: datetime) -> list[str]:
+    """Which sources fail, are not read any more, or were not read even once some minutes after the start."""
+    settled = now - began_at > LONGEST_PAUSE
+    return [state.source for state in states if state.is_failing(now) or (settled and _is_unread(state))]
+
+
+def _is_unread(state: SourceState) -> bool:
+    """The weekly summary is no source, and is first due after a week."""
+    return state.source in list(SourceName) and state.last_read_at is None
 
 
 async def _keys(validator: BotTokenValidator) -> None:

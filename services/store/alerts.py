@@ -42,12 +42,16 @@ class AlertStore:
             return await self._load(connection, alert_id)
 
     @whole
-    async def alerts(self, *, open_only: bool = True, limit: int | None = None) -> list[Alert]:
-        """Alerts, the worst first and among equals the newest; with `open_only` those that are not over."""
+    async def alerts(
+        self, *, open_only: bool = True, limit: int | None = None, kind: AlertKind | None = None
+    ) -> list[Alert]:
+        """Alerts of a kind, or of all; the worst first and among equals the newest; with `open_only` those not over."""
         table = tables.alerts
         query = sa.select(table.c.document).order_by(table.c.severity.desc(), table.c.since.desc(), table.c.alert_id)
         if open_only:
             query = query.where(table.c.state == AlertState.OPEN.value)
+        if kind is not None:
+            query = query.where(table.c.kind == kind.value)
         return await self._alerts(query.limit(limit))
 
     @whole

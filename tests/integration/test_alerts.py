@@ -476,12 +476,14 @@ async def test_a_source_that_fails_three_times_is_said_loudly_and_so_is_its_end(
 
 
 async def test_health_and_metrics_say_the_same(here: Watched) -> None:
-    """While a source fails /readyz says "degraded", and /metrics how often it has."""
+    """While a source fails /readyz says "degraded", with its name, and /metrics how often it has."""
     await here.teams.fault("forbidden", {"cmdlet": BLOCKED_LIST}, times=-1)
     await here.card("Unblock cannot do all of its work")
 
     ready, measured = await fetched(here, "readyz"), await fetched(here, "metrics")
     assert ("degraded", False) == (json.loads(ready)["status"], json.loads(ready)["checks"]["sources"])
+    assert ["source:restricted_list"] == json.loads(ready)["wrong"]
+    assert 'unblock_health_alert{about="source:restricted_list"} 1.0' in measured
     failures = [line for line in measured.splitlines() if line.startswith("unblock_source_failures{")]
     assert any('source="restricted_list"' in line and float(line.split()[-1]) >= 3 for line in failures)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
 
+from bot.health import Health as Probes
 from bot.health import count_alerts, count_delays, count_sources
 from cards.language import Words
 from services.alerts.health import (
@@ -398,6 +400,88 @@ async def test_what_cannot_be_looked_at_stays_as_it_was(plain_store: Store, cloc
     assert (known,) == (await Health(plain_store, checks, 60).read(None)).reports
 
 
+# --- probes ----------------------------------------------------------------------------------------------------------
+
+
+class TeamsKeys:
+    """Teams' signing keys are there."""
+
+    has_keys = True
+
+
+class Probed:
+    """The three probes of a bot that is to read the restricted list, and itself."""
+
+    def __init__(self, store: Store, clock: FakeClock) -> None:
+        self.store, self.clock = store, clock
+        tokens, sources = Tokens(), {"restricted_list", "health", "weekly_summary"}
+        self.probes = Probes(
+            store=store, tokens=tokens, scope="graph", validator=TeamsKeys(), clock=clock, sources=sources
+        )
+
+    async def read(self) -> None:
+        """Everything is read now."""
+        for name in ("restricted_list", "health"):
+            claimed = await self.store.alerts.claim_source(name, self.clock.now(), "r1", 60)
+            await self.store.alerts.release_source(claimed.model_copy(update={"last_read_at": self.clock.now()}))
+
+    async def ready(self) -> tuple[int, str, list[str]]:
+        answer = await self.probes.ready(None)
+        said = json.loads(answer.text)
+        return answer.status, said["status"], said["wrong"]
+
+    async def metrics(self) -> list[str]:
+        return (await self.probes.metrics(None)).body.decode().splitlines()
+
+
+@pytest.fixture
+def probed(plain_store: Store, clock: FakeClock) -> Probed:
+    return Probed(plain_store, clock)
+
+
+async def test_whatever_is_wrong_with_the_bot_is_named_by_both_probes(probed: Probed) -> None:
+    """A secret that has ended, a permission, a channel: what is told as an alert is told to machines as well."""
+    await probed.read()
+    assert (200, "ready", []) == await probed.ready()
+    for about in ("secret:app", "conversation:alerts_conversation"):
+        one = alert(about, AlertKind.HEALTH, report=trouble(about, say("health.alerts_gone"), severity=Severity.HIGH))
+        await probed.store.alerts.merge(TENANT, one.names, lambda known, one=one: [(one, ())])
+
+    assert (200, "degraded", ["conversation:alerts_conversation", "secret:app"]) == await probed.ready()
+    told = await probed.metrics()
+    assert 'unblock_health_alert{about="secret:app"} 1.0' in told
+    assert 'unblock_health_alert{about="conversation:alerts_conversation"} 1.0' in told
+
+
+async def test_what_is_of_low_severity_is_named_and_degrades_nothing(probed: Probed) -> None:
+    """Or a tenant that never granted what is optional would be degraded for good, and nobody would look any more."""
+    await probed.read()
+    one = alert("unchecked:credential", AlertKind.HEALTH).model_copy(update={"severity": Severity.LOW})
+    await probed.store.alerts.merge(TENANT, one.names, lambda known: [(one, ())])
+
+    assert (200, "ready", ["unchecked:credential"]) == await probed.ready()
+
+
+async def test_a_source_that_nobody_begins_to_read_is_told_some_minutes_after_the_start(
+    probed: Probed, clock: FakeClock
+) -> None:
+    """It has no row, or one that says nothing yet; the weekly summary is first due after a week."""
+    await probed.store.alerts.claim_source("restricted_list", clock.now(), "died", 60)
+    assert "ready" == (await probed.ready())[1]
+
+    clock.advance(minutes=6)
+
+    assert "degraded" == (await probed.ready())[1]
+    failing = [line for line in await probed.metrics() if line.startswith("unblock_source_failing{")]
+    assert {
+        'unblock_source_failing{source="health"} 1.0',
+        'unblock_source_failing{source="restricted_list"} 1.0',
+        'unblock_source_failing{source="weekly_summary"} 0.0',
+    } == set(failing)
+    await probed.read()
+    assert "ready" == (await probed.ready())[1]
+
+
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
@@ -410,12 +494,13 @@ def numbers(count, *values: object) -> str:
 def test_the_metrics_tell_how_sources_are_doing() -> None:
     """0 stands for a source that was never read."""
     registry = CollectorRegistry()
-    count_sources(registry, [state("defender", 4), state("restricted_list", 0, last_read_at=NOW)], NOW)
+    count_sources(registry, [state("defender", 4), state("restricted_list", 0, last_read_at=NOW)], {"defender"})
 
     def sample(name: str, source: str) -> float | None:
         return registry.get_sample_value(name, {"source": source})
 
     assert 4 == sample("unblock_source_failures", "defender")
+    assert [1, 0] == [sample("unblock_source_failing", name) for name in ("defender", "restricted_list")]
     assert 0 == sample("unblock_source_last_read_timestamp_seconds", "defender")
     assert NOW.timestamp() == sample("unblock_source_last_read_timestamp_seconds", "restricted_list")
 
