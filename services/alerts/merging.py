@@ -222,10 +222,14 @@ class _Desk:
         return self._raise(report)
 
     def _belongs_to(self, ended: Alert, report: Report) -> bool:
-        """Whether a late report tells of what has ended."""
+        """
+        Whether a late report tells of what has ended. Of one that is dated after it only a list knows better, and only
+        while it can be read: it shows a new block by itself, and nothing else.
+        """
         if report.source in _SHOW_ALL:
             return False
-        lag = LAG if _list_report(ended) is not None else timedelta(0)
+        list_tells = report.kind is AlertKind.SENDER_RESTRICTED and self._facts.list_read_at is not None
+        lag = LAG if list_tells and _list_report(ended) is not None else timedelta(0)
         return (report.since or self._facts.now) <= _ended_at(ended) + lag
 
     def _is_off_the_list(self, report: Report) -> bool:

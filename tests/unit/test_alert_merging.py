@@ -396,8 +396,25 @@ def test_late_alerts_belong_to_the_block_that_is_over(desk: Desk) -> None:
     desk.take(listed())
     desk.take(whole=[RESTRICTED])
 
-    assert [] == desk.take(told("d9", since=NOW + timedelta(minutes=10)))
-    assert 1 == len(desk.take(told("d10", since=NOW + timedelta(minutes=20))))
+    assert [] == desk.take(told("d8", SUSPECTED, since=NOW - timedelta(minutes=1)), list_read_at=NOW)
+    assert [] == desk.take(told("d9", since=NOW + timedelta(minutes=10)), list_read_at=NOW)
+    assert 1 == len(desk.take(told("d10", since=NOW + timedelta(minutes=20)), list_read_at=NOW))
+
+
+@pytest.mark.parametrize(
+    ("kind", "can_read"), [(SUSPECTED, True), (RESTRICTED, False)], ids=["no_list_shows_it", "the_list_is_unreadable"]
+)
+def test_a_new_danger_right_after_an_unblock_is_news(desk: Desk, kind: AlertKind, can_read: bool) -> None:
+    """
+    What no list would show begins again minutes after the block, and is not taken for the end of the old one.
+    """
+    desk.take(listed())
+    desk.take(whole=[RESTRICTED])
+    desk.now += timedelta(minutes=12)
+    read_at = desk.now if can_read else None
+    desk.take(told("d9", kind, since=NOW + timedelta(minutes=10)), list_read_at=read_at)
+
+    assert (kind, ("d9",)) == (desk.one.kind, tuple(report.external_id for report in desk.one.reports))
 
 
 def test_an_ended_alert_is_not_opened_by_what_it_knows(desk: Desk) -> None:
