@@ -3,7 +3,7 @@ The bot's own health as a source of alerts: what it cannot see, or soon cannot, 
 
 Looked at: sources that fail, the credential that ends, permissions that went missing, conversations that the bot was
 removed from, and alerts that reach nobody. All of it together is the whole list of what is wrong, so that what is
-mended ends by itself. What could not be looked at leaves its alerts as they are.
+mended ends by itself. What could not be looked at leaves its alerts as they are, and is told after three times running.
 
 How soon: a permission shows as missing when the token in use is replaced, which Entra lets live for 60 to 90 minutes
 ("Access tokens in the Microsoft identity platform", 2025); a call that is refused meanwhile fails its source at once.
@@ -22,13 +22,14 @@ from typing import Protocol
 from cryptography import x509
 from pydantic import Field, SecretStr
 
-from services.alerts.model import Alert, AlertKind, Report, Severity, SourceName, SourceState
+from services.alerts.model import FAILING_AFTER, Alert, AlertKind, Report, Severity, SourceName, SourceState
 from services.alerts.ports import Reading
 from services.cases import Text, Value, say
 from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
 from services.clients.graph_models import AppSecret
 from services.clients.tokens import read_certificate, roles_of
 from services.errors import ServiceError, SettingsError
+from services.investigation.unreadable import why
 from services.permissions import EXCHANGE_PERMISSION, GRAPH_PERMISSIONS, Permission
 from services.ports import Clock
 from services.store import Store
@@ -46,7 +47,9 @@ PERMISSIONS_SEEN = "permissions_seen"
 
 #: What an alert is about, by kind of trouble; what comes after the colon is its name.
 SOURCE, CERTIFICATE, SECRET, PERMISSION = "source:", "certificate:", "secret:", "permission:"
-CONVERSATION, DELIVERY = "conversation:", "delivery:"
+CONVERSATION, DELIVERY, UNCHECKED = "conversation:", "delivery:", "unchecked:"
+#: What is said when something of this could not be looked at three times running.
+_UNCHECKED = {SECRET: "health.credential_unchecked", PERMISSION: "health.permissions_unchecked"}
 
 
 def trouble(about: str, what: Text, *, since: datetime | None = None, severity: Severity = Severity.MEDIUM) -> Report:
@@ -175,6 +178,18 @@ def _waits_since(alert: Alert) -> datetime:
     return max(filter(None, (alert.noticed_at, alert.waits_since, alert.snoozed_until)))
 
 
+def unchecked(prefixes: Collection[str], problem: ServiceError | SettingsError) -> tuple[Report, ...]:
+    """
+    That something cannot be looked at. It is of low severity, since the permission may be one that a tenant does
+    without: told once, until somebody sets it aside.
+    """
+    return tuple(
+        trouble(f"{UNCHECKED}{prefix[:-1]}", say(_UNCHECKED[prefix], why=why(problem)), severity=Severity.LOW)
+        for prefix in prefixes
+        if prefix in _UNCHECKED
+    )
+
+
 # --- looking ---------------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +215,10 @@ class Credential:
 
 
 class CredentialCheck:
-    """When our credential ends. The registration is asked once an hour; that of a certificate is in its file."""
+    """
+    When our credential ends. The registration is asked once an hour, and again at once until it has failed three times
+    running; the end of a certificate is in its file.
+    """
 
     prefixes = (CERTIFICATE, SECRET)
 
@@ -211,6 +229,7 @@ class CredentialCheck:
         self._asked_at: datetime | None = None
         self._secret: AppSecret | None = None
         self._problem: ServiceError | None = None
+        self._failures = 0
 
     async def look(self) -> Sequence[Report]:
         """Raises ServiceError when the registration cannot be asked, SettingsError for a file that cannot be used."""
@@ -219,7 +238,7 @@ class CredentialCheck:
             return ending(f"{CERTIFICATE}app", "certificate", certificate_end(self._credential.certificate_path), now)
         if self._credential.secret is None:
             return ()
-        if self._asked_at is None or now - self._asked_at >= ASK_EVERY:
+        if self._asked_at is None or now - self._asked_at >= ASK_EVERY or 0 < self._failures < FAILING_AFTER:
             await self._ask(self._credential.secret.get_secret_value(), now)
         if self._problem is not None:
             raise self._problem
@@ -231,8 +250,10 @@ class CredentialCheck:
         self._asked_at, self._problem = now, None
         try:
             self._secret = own_secret(await self._registrations.app_secrets(self._credential.app_id), secret, now)
+            self._failures = 0
         except ServiceError as problem:
             self._problem = problem
+            self._failures += 1
 
 
 def certificate_end(path: Path) -> datetime:
@@ -356,17 +377,32 @@ class Health:
     def __init__(self, store: Store, checks: Sequence[Check], interval_s: float) -> None:
         self._store = store
         self._checks = checks
+        self._failures = [0] * len(checks)
         self.interval_s = interval_s
 
     async def read(self, since: datetime | None) -> Reading:
-        """The whole list. Never raises for one thing that cannot be looked at: what was known of it is said again."""
+        """
+        The whole list. Never raises for one thing that cannot be looked at: what was known of it is said again, and
+        after three times running that it cannot be.
+        """
         found: list[Report] = []
-        for check in self._checks:
+        for place, check in enumerate(self._checks):
             try:
                 found += await check.look()
-            except (ServiceError, SettingsError):
+                self._failures[place] = 0
+            except (ServiceError, SettingsError) as problem:
+                self._failures[place] += 1
                 found += await self._known(check.prefixes)
+                found += await self._unchecked(check.prefixes, problem, self._failures[place])
         return Reading(reports=tuple(found), whole=(AlertKind.HEALTH,))
+
+    async def _unchecked(
+        self, prefixes: Collection[str], problem: ServiceError | SettingsError, failures: int
+    ) -> Sequence[Report]:
+        """After a restart it counts anew, and says until then what was said before."""
+        if failures >= FAILING_AFTER:
+            return unchecked(prefixes, problem)
+        return await self._known([f"{UNCHECKED}{prefix[:-1]}" for prefix in prefixes])
 
     async def _known(self, prefixes: Collection[str]) -> list[Report]:
         alerts = [alert for alert in await self._store.alerts.alerts() if alert.kind is AlertKind.HEALTH]

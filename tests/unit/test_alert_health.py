@@ -205,10 +205,11 @@ def test_of_several_that_may_be_ours_the_first_to_end_counts() -> None:
 
 
 async def test_the_registration_is_asked_once_an_hour(clock: FakeClock) -> None:
-    """Whether it answers or not."""
-    for registrations in (Registrations(secret("abc", 300)), Registrations(fault=PermissionMissing("graph"))):
+    """Whether it answers or has not three times running, which is not for good."""
+    answers, refuses = Registrations(secret("abc", 300)), Registrations(fault=PermissionMissing("graph"))
+    for registrations, first in ((answers, 1), (refuses, 3)):
         check = CredentialCheck(Credential("app", secret=SecretStr("abcdef")), registrations, clock)
-        for _ in range(3):
+        for _ in range(5):
             try:
                 await check.look()
             except PermissionMissing:
@@ -216,7 +217,7 @@ async def test_the_registration_is_asked_once_an_hour(clock: FakeClock) -> None:
         clock.advance(seconds=ASK_EVERY.total_seconds())
         with pytest.raises(PermissionMissing) if registrations.fault else _nothing():
             await check.look()
-        assert 2 == registrations.asked
+        assert first + 1 == registrations.asked
 
 
 class _nothing:
@@ -398,6 +399,35 @@ async def test_what_cannot_be_looked_at_stays_as_it_was(plain_store: Store, cloc
     checks: list[Check] = [Broken(), SourceCheck(plain_store, {"defender"}, clock)]
 
     assert (known,) == (await Health(plain_store, checks, 60).read(None)).reports
+
+
+@pytest.mark.parametrize("fault", [PermissionMissing("graph", permission="Application.Read.All"), Unavailable("graph")])
+async def test_that_the_credential_cannot_be_checked_is_told_after_three_times(
+    plain_store: Store, clock: FakeClock, fault: ServiceError
+) -> None:
+    """Softly, since a tenant may do without that permission; it is over as soon as it can be read."""
+    registrations = Registrations(secret("abc", 300), fault=fault)
+    check = CredentialCheck(Credential("app", secret=SecretStr("abcdef")), registrations, clock)
+    health = Health(plain_store, [check], 60)
+
+    told = []
+    for _ in range(5):
+        told.append((await health.read(None)).reports)
+        clock.advance(minutes=1)
+
+    assert [0, 0, 1, 1, 1] == [len(reports) for reports in told]
+    (report,) = told[-1]
+    assert ("unchecked:secret", Severity.LOW) == (report.about, report.severity)
+    assert all("{" not in Words(language).t(report.what) for language in ("en", "sv"))
+
+    one = alert(report.about, AlertKind.HEALTH, report=report)
+    await plain_store.alerts.merge(TENANT, one.names, lambda known: [(one, ())])
+    restarted = CredentialCheck(Credential("app", secret=SecretStr("abcdef")), registrations, clock)
+    assert (report,) == (await Health(plain_store, [restarted], 60).read(None)).reports
+
+    registrations.fault = None
+    clock.advance(seconds=ASK_EVERY.total_seconds())
+    assert () == (await health.read(None)).reports
 
 
 # --- probes ----------------------------------------------------------------------------------------------------------
