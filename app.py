@@ -440,13 +440,13 @@ def _weekly(parts: Parts, alert_poster: AlertPoster) -> WeeklySummaries:
 
 def _alert_poster(parts: Parts, connector: Connector) -> AlertPoster:
     """What puts alerts before people, and hears of the cases that deal with them."""
-    from bot.alert_poster import AlertPoster
+    from bot.alert_poster import POST_PATIENCE_S, AlertPoster
     from services.alerts.calling import Calling
 
     settings = parts.settings
     poster = AlertPoster(
         store=parts.store,
-        connector=connector,
+        connector=connector.hurried(POST_PATIENCE_S),
         clock=parts.clock,
         language=settings.language,
         on_call=Calling(parts.on_call, parts.graph, settings.tenant_id),

@@ -33,7 +33,7 @@ from services.alerts.summary import WeeklySummary
 from services.audit import NewEntry, Tag, note
 from services.cases import Actor
 from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
-from services.errors import AlertNotFound, Rejected, ServiceError
+from services.errors import AlertNotFound, ServiceError
 from services.ports import Clock
 from services.store import Store
 
@@ -41,25 +41,28 @@ log = structlog.get_logger()
 
 #: Changes within this time become one edit.
 GATHER_S = 0.25
-#: A digest of very many is drawn anew no more often than this.
-DIGEST_EVERY_S = 2.0
+#: How soon a digest is drawn anew, and how seldom while it goes on changing: each edit takes the page that somebody has
+#: turned to, or the question that they are about to answer, from under their hand.
+DIGEST_EVERY_S, DIGEST_SELDOM_S = 2.0, 30.0
 #: From this many alerts within this time on they are told in a digest; what follows within it joins.
 DIGEST_WITHIN = timedelta(minutes=1)
 #: More rows than this stand in another digest.
 MAX_ROWS = 2000
-#: How long one post may take, pauses that Teams asks for included.
+#: How long one post may take, pauses that Teams asks for included. The connector must give up before: what Teams has
+#: refused to the end is certain, and what is cut off is not.
 POST_LIMIT_S = 25.0
+POST_PATIENCE_S = 8.0
 #: After this long nobody is posting any more what was begun: longer than POST_LIMIT_S, and than writing it down.
 GIVEN_UP_AFTER = timedelta(seconds=40)
-#: How long a post of unknown end is waited for before the next one. After the last it is left alone: the health of the
-#: bot then tells that nobody knows whether the alert arrived, which more copies of it would not change.
-PATIENCE = (GIVEN_UP_AFTER, timedelta(minutes=2), timedelta(minutes=10))
+#: How long a post of unknown end is waited for before the next one; the last is how long each time from then on. The
+#: health of the bot tells meanwhile that nobody knows whether the alert arrived.
+PATIENCE = (GIVEN_UP_AFTER, timedelta(minutes=2), timedelta(minutes=10), timedelta(minutes=30))
 #: How long after a refusal the next post is made, doubled by each refusal up to the second one.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 #: A digest takes more for so long; a campaign that goes on is told in a new one, which calls again.
 DIGEST_OPEN_FOR = timedelta(minutes=5)
 SWEEP_EVERY_S = 5.0
-#: How many cards are posted or edited at the same time.
+#: How many cards are posted at the same time, and how many are edited.
 AT_ONCE = 8
 #: So loud that they have a card of their own whatever else there is; so does what concerns everybody.
 _ALONE = frozenset({AlertKind.HEALTH, AlertKind.TENANT_RESTRICTED})
@@ -100,10 +103,16 @@ class _OpenDigest:
 
 @dataclass
 class _Refused:
-    """An alert that Teams refused: when it may be tried again, and how long that was after the refusal."""
+    """What Teams refused: when it may be tried again, and how long that was after the refusal."""
 
     pause: timedelta
     not_before: datetime
+
+    @staticmethod
+    def after(before: _Refused | None, now: datetime, asked: timedelta = timedelta(0)) -> _Refused:
+        """Each refusal doubles the pause, and what Teams asks for is granted."""
+        pause = FIRST_PAUSE if before is None else min(2 * before.pause, LONGEST_PAUSE)
+        return _Refused(pause, now + max(pause, min(asked, LONGEST_PAUSE)))
 
 
 class _TurnLost(Exception):
@@ -142,13 +151,15 @@ class AlertPoster:
         #: Posts that have begun.
         self._under_way: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._edit_turns = asyncio.Semaphore(AT_ONCE)
+        self._to_edit: dict[str, None] = {}
         #: Moments at which alerts were put before people lately.
         self._told: deque[datetime] = deque()
         self._digest: _OpenDigest | None = None
         self._posting: set[str] = set()
         self._closed = False
-        #: Subjects of which a card is known to be out there.
-        self._known: set[str] = set()
+        #: Subjects of which a card is known to be out there, and when the newest of them was posted.
+        self._known: dict[str, datetime] = {}
         self._undelivered: set[str] = set()
         #: Alerts that were refused and are still to be posted, by id.
         self._refused: dict[str, _Refused] = {}
@@ -156,8 +167,8 @@ class AlertPoster:
         self._called: dict[str, tuple[Actor, ...]] = {}
         #: Ids of rows of copies that were refused, to be used again.
         self._spare: list[str] = []
-        #: Cards that show a case and could not be edited: no version of an alert tells of them.
-        self._behind: set[str] = set()
+        #: Subjects with cards that could not be edited, and when they may be tried again.
+        self._behind: dict[str, _Refused] = {}
 
     async def start(self) -> None:
         """Post what waits, bring every card up to date, and keep doing so."""
@@ -200,7 +211,7 @@ class AlertPoster:
             return
         copy = self._new_copy(subject, place.conversation_id, language, ())
         await self._alerts.save_copy(copy.model_copy(update={"activity_id": activity_id, "state": _LIVE}))
-        self._known.add(subject.key)
+        self._known[subject.key] = copy.posted_at
         await self._mark(subject)
 
     async def shows(self, subject: Subject, conversation_id: str, activity_id: str) -> bool:
@@ -246,16 +257,26 @@ class AlertPoster:
             waiting = await self._alerts.unposted()
             new = [alert for alert in waiting if alert.alert_id in marked]
             await self._post_new([alert for alert in new if self._may_be_posted(alert)])
-            known = sorted(marked.difference(alert.alert_id for alert in new))
-            for start in range(0, len(known), AT_ONCE):
-                await asyncio.gather(*map(self._edit_alert, known[start : start + AT_ONCE]))
+            self._to_edit.update(dict.fromkeys(sorted(marked.difference(alert.alert_id for alert in new))))
+            if self._to_edit:
+                self._run("edits", self._follow_edits)
             await self._sleep(GATHER_S)
 
+    async def _follow_edits(self) -> None:
+        """Apart from the posts, so that what is new never waits behind many edits."""
+        while self._to_edit:
+            some = list(self._to_edit)[:AT_ONCE]
+            for alert_id in some:
+                del self._to_edit[alert_id]
+            await asyncio.gather(*map(self._edit_alert, some))
+
     async def _follow_digest(self, digest_id: str) -> None:
+        pause_s = DIGEST_EVERY_S
         while digest_id in self._marked_digests:
             self._marked_digests.discard(digest_id)
             await self._edit(Subject(digest_id=digest_id))
-            await self._sleep(DIGEST_EVERY_S)
+            await self._sleep(pause_s)
+            pause_s = min(2 * pause_s, DIGEST_SELDOM_S)
 
     async def _mark(self, subject: Subject) -> None:
         if subject.alert_id:
@@ -333,7 +354,8 @@ class AlertPoster:
         def claim(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
             if not alert.is_open or alert.posted_at is not None or alert.set_aside_at is not None:
                 return alert, []
-            return alert.model_copy(update={"posted_at": now, "digest_id": digest_id}), []
+            is_alone = digest_id is None or digest_id == alert.digest_id
+            return alert.model_copy(update={"posted_at": now, "digest_id": digest_id, "is_alone": is_alone}), []
 
         return await self._alerts.change_alerts(alert_ids, claim)
 
@@ -363,13 +385,10 @@ class AlertPoster:
         return called
 
     def _pause(self, alerts: Iterable[Alert], error: ServiceError) -> None:
-        """They were refused: each refusal doubles the pause, and what Teams asks for is granted."""
         now = self._clock.now()
         asked = timedelta(seconds=float(error.params.get("retry_after_s") or 0.0))
         for alert in alerts:
-            before = self._refused.get(alert.alert_id)
-            pause = FIRST_PAUSE if before is None else min(2 * before.pause, LONGEST_PAUSE)
-            self._refused[alert.alert_id] = _Refused(pause, now + max(pause, min(asked, LONGEST_PAUSE)))
+            self._refused[alert.alert_id] = _Refused.after(self._refused.get(alert.alert_id), now, asked)
 
     async def _try_places(self, subject: Subject, alerts: Sequence[Alert]) -> str:
         """Why the card is in no place, for our records; "" when it is there, or may be."""
@@ -392,7 +411,7 @@ class AlertPoster:
                 log.warning("alert_undelivered", subject=subject.key, error=str(error))
                 self._pause(alerts, error)
                 return type(error).__name__
-            self._known.add(subject.key)
+            self._known[subject.key] = self._clock.now()
             await self._mark(subject)  # it may have changed while the card was on its way
             return ""
         return problem
@@ -463,7 +482,8 @@ class AlertPoster:
             if (alert.posted_at, alert.digest_id) != seen[alert.alert_id]:
                 return alert, []
             tries = alert.uncertain + (alert.alert_id in uncertain)
-            return alert.model_copy(update={"posted_at": None, "digest_id": None, "uncertain": tries}), []
+            digest_id = alert.digest_id if alert.is_alone else None
+            return alert.model_copy(update={"posted_at": None, "digest_id": digest_id, "uncertain": tries}), []
 
         await self._alerts.change_alerts(seen, give_back)
 
@@ -523,24 +543,24 @@ class AlertPoster:
                 view, version, until = await self._view(subject, copy.called)
             except AlertNotFound:  # everything in it was given back, or is told elsewhere
                 return
-            async with self._turns:
+            async with self._edit_turns:
                 await self._edit_copy(subject, copy, render(view, copy.language), version, until)
 
     async def _edit_copy(
         self, subject: Subject, copy: AlertCopy, shown: Rendered, version: int, until: datetime | None
     ) -> None:
-        self._behind.discard(subject.key)
         if hash_of(shown) != copy.shown_hash:
             try:
                 await self._put(copy, shown)
-            except (CopyGone, Rejected) as error:
+            except CopyGone as error:
                 log.warning("alert_copy_given_up", copy_id=copy.copy_id, error=str(error))
                 await self._give_up(subject, copy)
                 return
-            except ServiceError as error:
+            except ServiceError as error:  # also a refusal, such as of our token: the message is still there
                 log.warning("alert_edit_failed", copy_id=copy.copy_id, error=str(error))
-                self._behind.add(subject.key)
+                self._behind[subject.key] = _Refused.after(self._behind.get(subject.key), self._clock.now())
                 return
+        self._behind.pop(subject.key, None)
         seen = {"shown_hash": hash_of(shown), "shown_version": version, "shown_until": until}
         if (after := copy.model_copy(update=seen)) != copy:
             await self._alerts.save_copy(after)
@@ -550,7 +570,7 @@ class AlertPoster:
         await self._alerts.save_copy(copy.model_copy(update={"state": _GONE}))
         if subject.digest_id is None:
             return
-        self._known.discard(subject.key)
+        self._known.pop(subject.key, None)
         if self._digest is not None and self._digest.digest_id == subject.digest_id:
             self._digest = None
         alerts = [alert for alert in await self._alerts.alerts_of_digest(subject.digest_id) if alert.is_open]
@@ -583,11 +603,11 @@ class AlertPoster:
         await self._wake(open_alerts)
         await self._recover(open_alerts)
         await self.alerts_changed([alert.alert_id for alert in await self._alerts.unposted()])
-        for copy in await self._alerts.outdated_copies():
-            await self._mark(Subject(copy.alert_id, copy.digest_id))
-        for key in tuple(self._behind):
-            kind, _, id_ = key.partition(":")
-            await self._mark(Subject(alert_id=id_) if kind == "alert" else Subject(digest_id=id_))
+        outdated = [Subject(copy.alert_id, copy.digest_id) for copy in await self._alerts.outdated_copies()]
+        for subject in dict.fromkeys([*outdated, *map(_subject_of, self._behind)]):
+            behind = self._behind.get(subject.key)
+            if behind is None or behind.not_before <= self._clock.now():
+                await self._mark(subject)
 
     async def _sweep_for_ever(self) -> None:
         while True:
@@ -631,8 +651,11 @@ class AlertPoster:
         return [alert for alert in old if not await self._is_told(alert, digests)]
 
     async def _is_told(self, alert: Alert, digests: dict[str, list[AlertCopy]]) -> bool:
-        """Whether it stands in its digest, or has a card. `digests` keeps what is asked once for all of a digest."""
-        if alert.digest_id is not None:
+        """
+        Whether it stands in its digest, or has a card, since it was last to be told. `digests` keeps what is asked once
+        for all of a digest.
+        """
+        if alert.digest_id is not None and not alert.is_alone:
             subject = Subject(digest_id=alert.digest_id)
             if subject.key in self._posting:
                 return True
@@ -640,22 +663,31 @@ class AlertPoster:
                 digests[alert.digest_id] = await self._copies(subject)
             if any(_shows(copy, alert) for copy in digests[alert.digest_id]):
                 return True
-        return await self._has_card(Subject(alert_id=alert.alert_id))
+        return await self._has_card(Subject(alert_id=alert.alert_id), alert.posted_at)
 
-    async def _has_card(self, subject: Subject) -> bool:
-        if subject.key in self._known or subject.key in self._posting:
+    async def _has_card(self, subject: Subject, since: datetime | None) -> bool:
+        """Whether a card of it was posted since then, or is on its way; one from before told of something else."""
+        if subject.key in self._posting:
             return True
-        copies = await self._copies(subject)
-        is_out = any(copy.activity_id is not None for copy in copies)
-        if is_out:
-            self._known.add(subject.key)
-        return is_out or any(copy.state == _POSTING for copy in copies)
+        known_at = self._known.get(subject.key)
+        if known_at is not None and (since is None or known_at >= since):
+            return True
+        copies = [copy for copy in await self._copies(subject) if since is None or copy.posted_at >= since]
+        out = [copy.posted_at for copy in copies if copy.activity_id is not None]
+        if out:
+            self._known[subject.key] = max(out)
+        return bool(out) or any(copy.state == _POSTING for copy in copies)
 
 
 def _is_over(copy: AlertCopy, about: Collection[Alert], now: datetime) -> bool:
-    """Whether nobody waits any longer for the end of this post. After the last attempt it stays as it is."""
-    tries = max((alert.uncertain for alert in about), default=0)
-    return tries < len(PATIENCE) and now - copy.posted_at >= PATIENCE[tries]
+    """Whether nobody waits any longer for the end of this post."""
+    tries = min((alert.uncertain for alert in about), default=0)
+    return now - copy.posted_at >= PATIENCE[min(tries, len(PATIENCE) - 1)]
+
+
+def _subject_of(key: str) -> Subject:
+    kind, _, id_ = key.partition(":")
+    return Subject(alert_id=id_) if kind == "alert" else Subject(digest_id=id_)
 
 
 def _shows(copy: AlertCopy, alert: Alert) -> bool:

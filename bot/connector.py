@@ -10,6 +10,7 @@ Source: "Conversation messages" and "Optimize your bot with rate limiting in Tea
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import random
 from collections import deque
@@ -337,6 +338,12 @@ class Connector:
         answer = await self._do(Call("POST", place.service_url, (), channel.conversation_id, body, None, False))
         return SentCopy(_sent_id(answer, "id"), _sent_id(answer, "activityId"))
 
+    def hurried(self, patience_s: float) -> Connector:
+        """The same, at the same pace, for a caller who cannot wait so long for refusals to end."""
+        other = copy.copy(self)
+        other._patience_s = patience_s
+        return other
+
     async def update(self, place: Place, activity_id: str, card: Card, *, summary: str = "") -> None:
         """Replace the bot's own message by this card. Safe to repeat."""
         path = (place.conversation_id, "activities", activity_id)
@@ -483,7 +490,12 @@ def refusal(answer: Answer, *, repeatable: bool) -> ServiceError | None:
     if status >= 500:
         asked = {"status": status, "retry_after_s": answer.retry_after_s}
         return Unavailable("teams", **asked) if repeatable else Uncertain(**asked)
-    return Rejected("teams", code, f"HTTP {status}")
+    return Rejected("teams", code, f"HTTP {status}", status=status)
+
+
+def refuses_us(error: Rejected) -> bool:
+    """Whether it is us who were refused, such as for a secret that has ended, and not what we sent."""
+    return error.params.get("service") != "teams" or error.params.get("status") in (401, 403)
 
 
 def _asked_for(problem: ServiceError) -> float | None:

@@ -19,7 +19,7 @@ from datetime import timedelta
 import structlog
 
 from bot.activities import Place, place_of
-from bot.connector import Connector, CopyGone, PlaceGone
+from bot.connector import Connector, CopyGone, PlaceGone, refuses_us
 from bot.places import Places, hash_of, post, root_of
 from cards import compose, prevention
 from cards import news as cards_of_news
@@ -441,11 +441,11 @@ class Presenter:
         if hash_of(shown) != copy.shown_hash:
             try:
                 await self._put(copy, shown)
-            except (CopyGone, Rejected) as error:
-                log.warning("copy_given_up", case_id=case.case_id, copy_id=copy.copy_id, error=str(error))
-                await self._store.save_copy(copy.model_copy(update={"state": CopyState.GONE}))
-                return
             except ServiceError as error:
+                if isinstance(error, CopyGone) or (isinstance(error, Rejected) and not refuses_us(error)):
+                    log.warning("copy_given_up", case_id=case.case_id, copy_id=copy.copy_id, error=str(error))
+                    await self._store.save_copy(copy.model_copy(update={"state": CopyState.GONE}))
+                    return
                 log.warning("edit_failed", case_id=case.case_id, copy_id=copy.copy_id, error=str(error))
                 return
         if copy.shown_version != case.version:

@@ -147,6 +147,8 @@ class Alert(Value):
     #: How many posts of it nobody knows the end of; each is given longer before it is posted again.
     uncertain: int = 0
     digest_id: str | None = None
+    #: Whether it was last put before people as a card of its own; one that is woken keeps its row in the digest, too.
+    is_alone: bool = False
     version: int = 1
 
     @property

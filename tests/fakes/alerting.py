@@ -82,7 +82,8 @@ async def installed(store: Store, *conversation_ids: str, active: bool = True) -
 class FakeConnector:
     """
     Keeps every card by the id of its message. `faults` are raised in turn, by the next posts or edits; with
-    `lose_answers` everything is posted and nobody learns of it; with `gate` no answer comes before it opens.
+    `lose_answers` everything is posted and nobody learns of it; with `gate` or
+    `edit_gate` no answer comes before it opens.
     """
 
     posts: dict[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class FakeConnector:
     edit_faults: list[ServiceError] = field(default_factory=list)
     lose_answers: bool = False
     gate: asyncio.Event | None = None
+    edit_gate: asyncio.Event | None = None
 
     async def start_thread(self, place: Place, card: dict[str, Any], *, summary: str = "") -> SentCopy:
         if self.post_faults and (fault := self.post_faults.pop(0)) is not None:
@@ -107,6 +109,8 @@ class FakeConnector:
         return await self.start_thread(place, card, summary=summary)
 
     async def update(self, place: Place, activity_id: str, card: dict[str, Any], *, summary: str = "") -> None:
+        if self.edit_gate is not None:
+            await self.edit_gate.wait()
         if self.edit_faults:
             raise self.edit_faults.pop(0)
         self.edits.append(activity_id)

@@ -341,22 +341,63 @@ async def test_a_pause_that_teams_asks_for_is_granted(here: Alerting) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 6])
-async def test_what_nobody_knows_the_end_of_is_repeated_three_times_only(here: Alerting, count: int) -> None:
-    """Then the bot's own health tells of it, for as long as nobody knows; also after a restart."""
+async def test_what_nobody_knows_the_end_of_is_repeated_ever_more_seldom(here: Alerting, count: int) -> None:
+    """Every half an hour in the end, and the bot's own health tells of it meanwhile; also after a restart."""
     here.teams.lose_answers = True
     await here.tell(*campaign(count))
     posts = []
-    for minute in range(60):
+    for minute in range(90):
         here.clock.advance(minutes=1)
         if minute == 30:
             here.poster = here.another()
         await here.swept()
         posts.append(len(here.teams.posts))
 
-    assert (2, 4) == (posts[0], posts[-1])
+    assert (2, 4, 6) == (posts[0], posts[30], posts[-1])
     check = DeliveryCheck(here.store, here.clock)
     await check.look()
     assert ["delivery:alerts"] == [report.about for report in await check.look()]
+
+
+async def test_an_alert_is_not_as_old_as_the_digest_that_it_was_added_to(here: Alerting) -> None:
+    """What others in it have been through says nothing about how often this one was tried."""
+    here.teams.lose_answers = True
+    await raised(here.store, *(each.model_copy(update={"uncertain": 3}) for each in campaign(5)))
+    await here.tell(alert("N1", "new@contoso.com"))
+    here.clock.advance(seconds=GIVEN_UP_AFTER.total_seconds())
+    await here.swept()
+
+    assert 2 == len(here.shown)
+
+
+@pytest.mark.parametrize("lost", ["answer", "process"])
+@pytest.mark.parametrize("digest_id", [None, "D1"])
+async def test_what_is_to_be_told_again_is_told_though_a_card_of_before_is_there(
+    here: Alerting, lost: str, digest_id: str | None
+) -> None:
+    """The old card, or the row of a digest, told of something else: that nobody knows of the new one is not enough."""
+    first = campaign(6) if digest_id else [alert()]
+    await here.tell(*first)
+    again = first[0].alert_id
+    kept = (await here.store.alerts.alert(again)).digest_id
+    here.clock.advance(minutes=30)
+    posted = len(here.teams.posts)
+    if lost == "answer":
+        here.teams.post_faults = [Uncertain(status=504)]
+    else:
+        here.clock.advance(seconds=-1)
+        await here.store.alerts.change_alert(again, lambda a: (a.model_copy(update={"is_alone": True}), []))
+    put = {"posted_at": here.clock.now() if lost == "process" else None, "waits_since": here.clock.now()}
+    await here.changed(again, **put)
+    here.poster = here.another() if lost == "process" else here.poster
+    assert posted == len(here.teams.posts)
+
+    here.clock.advance(seconds=GIVEN_UP_AFTER.total_seconds())
+    await here.swept()
+    assert posted + 1 == len(here.teams.posts)
+    assert kept == (await here.store.alerts.alert(again)).digest_id
+    await here.swept()
+    assert posted + 1 == len(here.teams.posts)
 
 
 async def test_a_post_of_which_nobody_knows_the_end_is_not_repeated_at_once(here: Alerting) -> None:
@@ -483,6 +524,7 @@ async def test_an_edit_that_failed_is_made_up_for(here: Alerting) -> None:
     await here.poster.case_changed("C1")
     await here.poster.settled()
     assert "Waiting for approval" in here.shown[0]
+    here.clock.advance(seconds=5)
     await here.swept()
     assert "Nobody deals with it now" in here.shown[0]
 
@@ -491,6 +533,40 @@ async def test_an_edit_that_failed_is_made_up_for(here: Alerting) -> None:
     here.clock.advance(minutes=5)
     await here.swept()
     assert 1 == len(here.shown)
+
+
+async def test_a_card_outlives_a_secret_that_has_ended(here: Alerting) -> None:
+    """That Entra, or Teams, refuses us for a while is no word about the message: it still stands there."""
+    await here.tell(alert())
+    here.teams.edit_faults = [Rejected("entra", "invalid_client"), Rejected("teams", "", "HTTP 401", status=401)]
+    await here.changed(state=AlertState.ENDED, ended_at=NOW, ended=say("outcome.unblocked"))
+    await here.swept()
+    assert "off the restricted list" not in here.shown[0] and 1 == len(here.teams.edit_faults)
+
+    for _ in range(2):
+        here.clock.advance(seconds=10)
+        await here.swept()
+    assert "off the restricted list" in here.shown[0]
+
+
+async def test_what_is_new_does_not_wait_behind_edits(here: Alerting) -> None:
+    """However slowly Teams takes many edits."""
+    here.poster = here.another(digest_from=50)
+    await here.tell(*campaign(20))
+    here.teams.edit_gate = asyncio.Event()
+    ids = [each.alert_id for each in campaign(20)]
+    for alert_id in ids:
+        ended = {"state": AlertState.ENDED, "ended_at": NOW, "ended": say("outcome.unblocked")}
+        await here.store.alerts.change_alert(alert_id, lambda a, ended=ended: (a.model_copy(update=ended), []))
+    await here.poster.alerts_changed(ids)
+    await here.poster.alerts_changed(await raised(here.store, alert("N1", "new@contoso.com")))
+    async with asyncio.timeout(5):
+        while 21 > len(here.shown):
+            await asyncio.sleep(0.01)
+
+    here.teams.edit_gate.set()
+    await here.poster.settled()
+    assert 20 == len(here.teams.edits)
 
 
 async def test_what_joined_a_digest_that_was_deleted_is_told_elsewhere(here: Alerting) -> None:

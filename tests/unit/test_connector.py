@@ -17,6 +17,7 @@ from bot.connector import (
     TooLarge,
     Turnstile,
     Uncertain,
+    refuses_us,
     retry_after_s,
 )
 from services.errors import Rejected, ServiceError, Throttled, Unavailable
@@ -294,6 +295,30 @@ async def test_a_refusal_says_what_to_do_next(teams, connector, place, status, c
         await connector.update(place, "1", CARD)
 
     assert error is type(refusal.value)
+    assert 1 == len(teams.heard)
+
+
+@pytest.mark.parametrize(("status", "is_us"), [(400, False), (401, True), (403, True), (404, False)])
+async def test_a_refusal_tells_whether_it_is_us_who_were_refused(teams, connector, place, status, is_us):
+    """
+    An old secret says nothing about the message, which still stands there.
+    """
+    teams.answers(status)
+    with pytest.raises(Rejected) as refusal:
+        await connector.update(place, "1", CARD)
+
+    assert is_us is refuses_us(refusal.value)
+    assert refuses_us(Rejected("entra", "invalid_client"))
+
+
+async def test_whoever_is_in_a_hurry_gives_up_sooner(teams, connector, place):
+    """
+    What Teams refuses to the end is a certain refusal, which a time limit of the caller's would hide.
+    """
+    teams.answers(429, "Throttled", Retry_After="10")
+    with pytest.raises(Throttled):
+        await connector.hurried(8).send(place, CARD)
+
     assert 1 == len(teams.heard)
 
 
