@@ -25,6 +25,8 @@ SAME_START = timedelta(minutes=1)
 LAG = timedelta(minutes=15)
 #: So many readings running have to show no trouble before it counts as mended.
 GOOD_READINGS = 3
+#: So many readings running have to leave an entry out before it counts as gone: one answer may be faulty.
+READINGS_WITHOUT = 2
 #: More reports of one thing than this are not kept; an alert that has so many is not over by what they say, since what
 #: was cut off may say otherwise.
 MOST_REPORTS = 50
@@ -73,7 +75,7 @@ def merged(known: Iterable[Alert], reading: Reading, facts: Facts) -> list[Chang
     desk = _Desk(known, facts)
     seen = {alert_id for report in reading.reports if (alert_id := desk.take(report)) is not None}
     for alert in desk.missing(reading, seen):
-        desk.miss(alert, facts.endings.get(alert.alert_id) or ending_of(alert, facts.now))
+        desk.miss(alert)
     desk.join()
     return desk.changes()
 
@@ -101,7 +103,7 @@ def claimed(report: Report) -> tuple[Report, ...]:
 
 
 def missing_from(known: Iterable[Alert], reading: Reading, facts: Facts) -> list[Alert]:
-    """The alerts that `merged` would end because a list that was read whole does not show them any more."""
+    """The alerts that a list that was read whole does not show any more; `merged` ends those that are over by it."""
     desk = _Desk(known, facts)
     seen = {alert_id for report in reading.reports if (alert_id := desk.take(report)) is not None}
     before = {alert.alert_id for alert in known}
@@ -207,7 +209,10 @@ class _Desk:
         return self._take_more(alert, report)
 
     def _take_more(self, alert: Alert, report: Report) -> str:
-        self._change(alert, _with_report(alert, report), begins_again=_is_news(alert, report))
+        after = _with_report(alert, report)
+        if report.source in _SHOW_ALL:  # what others tell of it says nothing of whether it is still there
+            after = after.model_copy(update={"missed": 0})
+        self._change(alert, after, begins_again=_is_news(alert, report))
         return alert.alert_id
 
     def _take_after(self, last: Alert, report: Report) -> str | None:
@@ -296,7 +301,6 @@ class _Desk:
 
     def _change(self, before: Alert, after: Alert, *, begins_again: bool = False) -> None:
         """The changed alert; one that has become worse, or begins again, is told to people anew."""
-        after = after.model_copy(update={"missed": 0})
         is_news = begins_again or _is_worse(before, after)
         if is_news and not self._is_dealt_with(after) and self._was_told_long_ago(before):
             after = after.model_copy(update={**_UNTOLD, "case_id": None, "waits_since": self._facts.now})
@@ -314,13 +318,13 @@ class _Desk:
         put_off = alert.set_aside_at is not None or alert.snoozed_until is not None
         return put_off or self._facts.now - (alert.posted_at or alert.noticed_at) >= LAG
 
-    def miss(self, alert: Alert, how: Text) -> None:
-        """It is over: trouble with the bot only after some good readings, since it comes and goes."""
-        missed = alert.missed + 1
-        if alert.kind is AlertKind.HEALTH and missed < GOOD_READINGS:
+    def miss(self, alert: Alert) -> None:
+        """It is over once enough readings running have not shown it, or at once where it is known how it ended."""
+        missed, how = alert.missed + 1, self._facts.endings.get(alert.alert_id)
+        if how is None and not ended_by_itself(alert, self._facts.now) and missed < _readings_without(alert):
             self._keep(alert.model_copy(update={"missed": missed}))
             return
-        self.end(alert, how)
+        self.end(alert, how or ending_of(alert, self._facts.now))
         if suspected := self._unresolved(alert):
             after = self._alerts[self._raise(*suspected)]
             self._keep(after.model_copy(update={name: getattr(alert, name) for name in _STAYS}))
@@ -427,6 +431,7 @@ def _in_common(first: Alert, other: Alert) -> dict[str, object]:
         "oid": first.oid or other.oid,
         "name": first.name or other.name,
         "impression": first.impression if first.impression is not None else other.impression,
+        "missed": min(first.missed, other.missed),
     }
 
 
@@ -461,6 +466,13 @@ def _is_worse(before: Alert, after: Alert) -> bool:
     if _RANK[after.kind] > _RANK[before.kind] or after.severity > before.severity:
         return True
     return after.kind is AlertKind.HEALTH and _what(before) != _what(after)
+
+
+def _readings_without(alert: Alert) -> int:
+    """How many readings running must not have shown it before it is over."""
+    if alert.kind is AlertKind.HEALTH:
+        return GOOD_READINGS
+    return READINGS_WITHOUT if alert.kind in _SOURCES_OF else 1
 
 
 def _what(alert: Alert) -> str:

@@ -215,8 +215,6 @@ class SourceState(Value):
     interval_s: float | None = None
     #: Where a source that reads on from a moment goes on.
     read_until: datetime | None = None
-    #: Since when a list is empty that showed several entries before; believed at the second reading.
-    empty_since: datetime | None = None
 
     def is_failing(self, now: datetime) -> bool:
         """Whether nothing is seen by it: it failed three times running, or nobody has read it for three intervals."""

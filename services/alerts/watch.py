@@ -46,8 +46,6 @@ TIDY_EVERY_S = 5.0
 ASK_WHO_EVERY_S = 60.0
 #: The longest that the loop sleeps without looking at the clock.
 _NAP_S = 1.0
-#: This many alerts that vanish at once from a list that is empty now are believed only when it stays so.
-SUSPICIOUS_FROM = 3
 
 
 class FirstImpressions(Protocol):
@@ -253,25 +251,12 @@ class Watch:
                 "failures": 0,
                 "why": None,
                 "read_until": reading.read_until or due.read_until,
-                "empty_since": None,
             }
         )
-        if await self._is_doubtful(reading):
-            if due.empty_since is None:
-                log.warning("list_is_suddenly_empty", source=due.source)
-                reading = reading.model_copy(update={"whole": ()})
-            done = done.model_copy(update={"empty_since": due.empty_since or now})
         changed = await self._merge(reading, done)
         if due.failures >= FAILING_AFTER:
             await self._store.record(note(Tag.SOURCE_WORKS_AGAIN, None, None, source=due.source))
         return changed
-
-    async def _is_doubtful(self, reading: Reading) -> bool:
-        """Whether everything has vanished from a list at once, which is rather a fault than good news."""
-        if reading.reports or not reading.whole:
-            return False
-        alerts = await self._store.alerts.alerts()
-        return sum(alert.kind in reading.whole and _is_listed(alert) for alert in alerts) >= SUSPICIOUS_FROM
 
     async def _failed(self, due: SourceState, reason: Text, error: ServiceError | None = None) -> None:
         """Nothing is concluded. The next reading is due as ever, unless the service asked for a little more time."""
@@ -362,8 +347,3 @@ def _is_unwatched(alert: Alert, reads: Collection[str]) -> bool:
     return alert.kind is AlertKind.EARLY_WARNING and all(
         report.source is SourceName.EARLY_WARNING and report.source not in reads for report in alert.reports
     )
-
-
-def _is_listed(alert: Alert) -> bool:
-    lists = (SourceName.RESTRICTED_LIST, SourceName.BLOCKED_CONNECTORS)
-    return any(report.source in lists for report in alert.reports)
