@@ -142,15 +142,19 @@ def _counts(look: Look, now: datetime) -> bool:
 
 
 def turns(candidates: Iterable[str], memory: Memory, number: int) -> list[str]:
-    """Who is looked at now: first those with a warning out, then who was never looked at, then the longest ago."""
+    """
+    Who is looked at now: those with a warning out, but by at most half of the looks, so that however many they are
+    nobody else waits for good; then who was never looked at, then whoever was the longest ago.
+    """
     never = datetime.min.replace(tzinfo=UTC)
 
-    def place(who: str) -> tuple[bool, datetime, str]:
-        look = memory.looks.get(who, Look())
-        return look.since is None, look.looked_at or never, who
+    def place(who: str) -> tuple[datetime, str]:
+        return memory.looks.get(who, Look()).looked_at or never, who
 
+    number = max(number, 0)
     warned = [who for who, look in memory.looks.items() if look.since]
-    return sorted({*candidates, *warned}, key=place)[: max(number, 0)]
+    first = sorted(warned, key=place)[: number // 2]
+    return [*first, *sorted({*candidates, *warned} - {*first}, key=place)][:number]
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,19 @@ def test_whoever_waited_longest_comes_first_after_those_warned_of() -> None:
 
     assert ["warned", "never", "early", "late"] == turns(["late", "never", "early"], memory, 9)
     assert ["warned", "never"] == turns(["late", "never", "early"], memory, 2)
+    assert ["never"] == turns(["late", "never", "early"], memory, 1)
+
+
+def test_however_many_are_warned_of_everybody_else_is_looked_at() -> None:
+    """By half of the looks at least; with nobody else all are for those with a warning out."""
+    looks = {f"warned{n}": Look(looked_at=NOW - timedelta(minutes=9 - n), since=NOW) for n in range(8)}
+    memory, others = Memory(looks=looks), [f"other{n}" for n in range(12)]
+
+    chosen = turns(others, memory, 8)
+
+    assert ["warned0", "warned1", "warned2", "warned3"] == chosen[:4]
+    assert ["other0", "other1", "other10", "other11"] == chosen[4:]
+    assert [f"warned{n}" for n in range(8)] == turns([], memory, 8)
 
 
 def test_the_memory_forgets_those_whom_nothing_points_at() -> None:
