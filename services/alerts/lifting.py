@@ -19,6 +19,7 @@ from services.audit import Tag, note
 from services.cases import say
 from services.clients.graph_models import AuditRecord
 from services.errors import ServiceError
+from services.investigation.records import fields
 from services.ports import Clock
 from services.store import Store
 
@@ -39,6 +40,8 @@ _CMDLETS: Mapping[str, str] = {
     "Remove-BlockedSenderAddress": "SenderAddress",
     "Remove-BlockedConnector": "ConnectorId",
 }
+#: What a record says of a cmdlet that did what it was told to.
+_DONE = frozenset({"", "true", "succeeded"})
 UNKNOWN_HOW = "alert.ended.elsewhere"
 
 
@@ -94,17 +97,31 @@ class Lifters:
 
 
 def who_lifted(alert: Alert, records: Iterable[AuditRecord]) -> str | None:
-    """The name of whoever lifted this block, by the newest record that fits; None when none does."""
-    fitting = [record for record in records if record.user_upn and _is_about(record, alert)]
-    newest = max(fitting, key=lambda record: record.at or alert.since, default=None)
-    return newest.user_upn if newest is not None else None
+    """
+    The name of whoever lifted this block: by the newest record before its end, or else by the first one shortly after
+    it, since what comes later may be about a later block. None when no record fits.
+    """
+    if alert.ended_at is None:
+        return None
+    latest = alert.ended_at + LEEWAY
+    fitting = sorted(
+        (record.at, record.user_upn)
+        for record in records
+        if record.at and record.user_upn and alert.since <= record.at <= latest and _has_lifted(record, alert)
+    )
+    before = [name for at, name in fitting if at <= alert.ended_at]
+    after = [name for at, name in fitting if at > alert.ended_at]
+    return next(iter(before[-1:] + after), None)
 
 
-def _is_about(record: AuditRecord, alert: Alert) -> bool:
-    if record.at is None or alert.ended_at is None or not alert.since <= record.at <= alert.ended_at + LEEWAY:
+def _has_lifted(record: AuditRecord, alert: Alert) -> bool:
+    """Whether it tells of a cmdlet that was about this and did not fail."""
+    data = fields(record)
+    result = data.get("ResultStatus")
+    if result is not None and str(result).strip().lower() not in _DONE:
         return False
     parameter = _CMDLETS.get(record.operation)
-    names = {record.object_id, _parameter(record.data, parameter)} if parameter else set()
+    names = {record.object_id, _parameter(data, parameter)} if parameter else set()
     return any(name is not None and name.strip().lower() in alert.names for name in names)
 
 

@@ -249,3 +249,28 @@ def test_whoever_lifted_the_block_is_the_last_one_who_ran_the_cmdlet_for_it() ->
     assert None is who_lifted(ended(), others)
     assert "grace@x" == who_lifted(ended(), [*others, record(20, "early@x"), record(50, "grace@x")])
     assert "grace@x" == who_lifted(ended(), [record(50, "grace@x", objectId=None, **parameters)])
+
+
+def test_what_is_lifted_shortly_after_a_block_is_another_block() -> None:
+    """
+    Blocked again and lifted by somebody else minutes later: each end has the name that belongs to it. Only when the log
+    has nothing from before the end, what it dates a little later is taken for it.
+    """
+    first = [record(59, "attacker@x")]
+    again = [record(69, "bob@x"), record(72, "carl@x")]
+
+    assert "attacker@x" == who_lifted(ended(), [*again, *first])
+    assert "bob@x" == who_lifted(ended(), again)
+
+
+@pytest.mark.parametrize(
+    ("result", "counts"),
+    [("False", False), ("Failed", False), ("true", True), ("Succeeded", True), (True, True), (None, True)],
+)
+def test_who_tried_in_vain_has_lifted_nothing(result: str | bool | None, counts: bool) -> None:
+    """
+    A cmdlet that failed is in the log like any other; one whose record says nothing of it counts.
+    """
+    tried = record(50, "eve@x", auditData={"ResultStatus": result})
+
+    assert ("eve@x" if counts else "grace@x") == who_lifted(ended(), [record(20, "grace@x"), tried])
