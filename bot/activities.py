@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from services.cases import Actor
 from services.conversations import Conversation
 
-Kind = Literal["message", "card_action", "installed", "removed", "other"]
+Kind = Literal["message", "card_action", "installed", "removed", "channel_deleted", "other"]
 ConversationKind = Literal["personal", "groupChat", "channel"]
 Json = Mapping[str, Any]
 
@@ -71,7 +71,8 @@ class SentCopy:
 class Incoming:
     """One activity. Fields that are missing or of a wrong type are None (text: "", data: {})."""
 
-    #: "installed" and "removed" may arrive twice for one installation, from two kinds of activity.
+    #: "installed" and "removed" may arrive twice for one installation, from two kinds of activity. With a `team_id`
+    #: they are about all of the team, whichever of its channels they name as their conversation.
     kind: Kind
     activity_id: str | None = None
     service_url: str | None = None
@@ -154,6 +155,12 @@ def tenant_ids(activity: Mapping[str, Any]) -> list[str]:
 
 _INSTALLED = frozenset({"add", "upgrade", "add-upgrade"})
 _REMOVED = frozenset({"remove", "remove-upgrade"})
+#: What may happen to a team or a channel that the bot is in, by `channelData.eventType`.
+_EVENTS: Mapping[str | None, Kind] = {
+    "channelDeleted": "channel_deleted",
+    "teamDeleted": "removed",
+    "teamRestored": "installed",
+}
 
 
 def _kind(activity: Json, bot_id: str | None, pressed: Json) -> Kind:
@@ -176,10 +183,14 @@ def _installation(action: object) -> Kind:
 
 
 def _membership(activity: Json, bot_id: str | None) -> Kind:
-    """Whether the bot itself was added or removed; other people coming and going are not our business."""
+    """
+    Whether the bot itself was added or removed, or what it is in; other people coming and going are not our business.
+    """
     if bot_id and bot_id in _member_ids(activity, "membersAdded"):
         return "installed"
-    return "removed" if bot_id and bot_id in _member_ids(activity, "membersRemoved") else "other"
+    if bot_id and bot_id in _member_ids(activity, "membersRemoved"):
+        return "removed"
+    return _EVENTS.get(_string(_object(activity, "channelData"), "eventType"), "other")
 
 
 def _member_ids(activity: Json, name: str) -> list[str | None]:

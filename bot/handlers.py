@@ -235,9 +235,14 @@ class Handlers:
 
     async def on_installed(self, incoming: Incoming) -> None:
         await self._remember(incoming)
+        await self._remember_team(incoming, active=True)
 
     async def on_removed(self, incoming: Incoming) -> None:
+        if incoming.kind == "channel_deleted":
+            await self._forget_channel(incoming)
+            return
         await self._remember(incoming, active=False)
+        await self._remember_team(incoming, active=False)
 
     # --- commands ---
 
@@ -729,7 +734,11 @@ class Handlers:
             place = incoming.place.channel_root
         except ValueError:
             return
-        personal = incoming.conversation_kind == "personal"
+        personal, team_id = incoming.conversation_kind == "personal", incoming.team_id
+        if team_id is None and incoming.conversation_kind == "channel":
+            # Not every activity of a channel names its team.
+            known = await self._store.conversation(place.conversation_id)
+            team_id = known.team_id if known else None
         conversation = Conversation(
             conversation_id=place.conversation_id,
             kind=ConversationKind(incoming.conversation_kind),
@@ -740,11 +749,27 @@ class Handlers:
             user_oid=incoming.actor.user_oid if personal and incoming.actor else None,
             member_id=incoming.mri if personal else None,
             locale=incoming.locale,
-            team_id=incoming.team_id,
+            team_id=team_id,
             active=active,
             seen_at=self._clock.now(),
         )
         await self._store.remember_conversation(conversation)
+
+    async def _remember_team(self, incoming: Incoming, *, active: bool) -> None:
+        """The bot comes and goes with a whole team; Teams names one channel of it."""
+        if not incoming.team_id or not incoming.tenant_id:
+            return
+        for channel in await self._store.channels_of_team(incoming.tenant_id, incoming.team_id):
+            if channel.active is not active:
+                change = {"active": active, "seen_at": self._clock.now()}
+                await self._store.remember_conversation(channel.model_copy(update=change))
+
+    async def _forget_channel(self, incoming: Incoming) -> None:
+        """A channel that was deleted is none of its team's any more: the team's coming back does not bring it back."""
+        known = await self._store.conversation(incoming.channel_id or "")
+        if known is not None and known.tenant_id == incoming.tenant_id:
+            gone = {"active": False, "team_id": None, "seen_at": self._clock.now()}
+            await self._store.remember_conversation(known.model_copy(update=gone))
 
 
 #: Refusals of people of the tenant whom no list names: nothing is wrong with them.

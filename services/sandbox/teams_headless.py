@@ -203,7 +203,7 @@ class Headless:
     async def _remove(self, _request: web.Request, order: dict[str, Any]) -> dict[str, Any]:
         """
         Take the bot out of a `conversation`, or put it back with `back`; it is told so unless `silently` is true, as
-        when the event gets lost.
+        when the event gets lost. With `deleted` it is the channel that is gone, and not the bot from the team.
         """
         place, installer = self._directory.place(_needed(order, "conversation")), self._directory.people()[0]
         back = bool(order.get("back", False))
@@ -212,6 +212,8 @@ class Headless:
         if order.get("silently"):
             return {"told": 0}
         activities = self._composer.installation(installer, place, "add" if back else "remove")
+        if order.get("deleted"):
+            activities = [self._composer.channel_deleted(installer, place)]
         replies = [await self._door.deliver(one) for one in activities]
         return {"told": sum(reply.status < 300 for reply in replies)}
 

@@ -178,6 +178,13 @@ class Composer:
             joined["channelData"] |= {"eventType": event, "settings": update["channelData"]["settings"]}
         return [update, joined]
 
+    def channel_deleted(self, deleted_by: Person, place: Place) -> Activity:
+        """What Teams sends when a channel is deleted; it comes from the General one, which nobody can delete."""
+        general = self._directory.place(self._directory.general_id)
+        told = self._envelope("conversationUpdate", deleted_by, general, general.conversation_id, "en-US")
+        told["channelData"] |= {"eventType": "channelDeleted", "channel": {"id": place.conversation_id}}
+        return told | {"id": f"f:{uuid.uuid4()}"}
+
     def _envelope(self, kind: str, person: Person, place: Place, conversation_id: str, locale: str) -> Activity:
         now = iso_time(self._history.now())
         return {

@@ -331,6 +331,13 @@ class Store:
         return await self._conversations(query.order_by(table.c.seen_at.desc()))
 
     @whole
+    async def channels_of_team(self, tenant_id: str, team_id: str) -> list[Conversation]:
+        """The channels of a team that were heard from, active or not."""
+        table = tables.conversations
+        channels = await self._conversations(sa.select(table).where(table.c.kind == ConversationKind.CHANNEL.value))
+        return [one for one in channels if (one.tenant_id, one.team_id) == (tenant_id, team_id)]
+
+    @whole
     async def newest_conversation(self) -> Conversation | None:
         """The conversation that spoke last: its connector address serves for ones that never spoke."""
         found = await self._conversations(

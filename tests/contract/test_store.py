@@ -222,6 +222,30 @@ async def test_conversations_are_replaced_and_found_by_person(store: Store) -> N
     assert [] == await store.personal_conversations([MEGAN.oid, ALEX.oid])
 
 
+async def test_the_channels_of_a_team_are_known_by_it(store: Store) -> None:
+    """
+    Whether the bot is in them still or not; those of other teams are not among them.
+    """
+    channel = Conversation(
+        conversation_id="19:a@thread.tacv2",
+        kind=ConversationKind.CHANNEL,
+        service_url="https://smba.example/",
+        tenant_id=TENANT,
+        bot_id="28:bot",
+        team_id="19:team@thread.tacv2",
+        seen_at=given.NOW,
+    )
+    others = [("19:b@thread.tacv2", channel.team_id, False), ("19:c@thread.tacv2", "19:other@thread.tacv2", True)]
+    await store.remember_conversation(channel)
+    for conversation_id, team_id, active in others:
+        change = {"conversation_id": conversation_id, "team_id": team_id, "active": active}
+        await store.remember_conversation(channel.model_copy(update=change))
+
+    found = await store.channels_of_team(TENANT, "19:team@thread.tacv2")
+
+    assert {"19:a@thread.tacv2", "19:b@thread.tacv2"} == {one.conversation_id for one in found}
+
+
 async def test_first_words_from_a_conversation_may_come_twice_at_once(store: Store) -> None:
     """
     Teams tells of one installation by two activities at the same moment, perhaps to two replicas.

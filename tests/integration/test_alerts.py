@@ -496,7 +496,7 @@ async def fetched(here: Watched, path: str) -> str:
 
 async def test_removed_from_the_channel_alerts_go_where_approvals_are_asked_for(here: Watched) -> None:
     """And it is said there that the channel for alerts is gone; put back, what comes next stands in it again."""
-    await here.teams.remove(CHANNEL)
+    await here.teams.remove(CHANNEL, silently=True)
     await here.block("omar@contoso.com")
     await here.teams.card("approvals", "omar@contoso.com")
     await here.teams.card("approvals", "removed from the conversation for alerts")
@@ -505,6 +505,28 @@ async def test_removed_from_the_channel_alerts_go_where_approvals_are_asked_for(
 
     await here.card("Ines", BLOCKED)
     assert [] == await here.cards("omar@contoso.com")
+
+
+async def test_removed_from_the_team_it_is_in_none_of_its_channels(here: Watched) -> None:
+    """Teams names one of them only, which need not be that of the alerts; an installation brings them all back."""
+    await here.teams.remove("approvals")
+    await until(lambda: _is_wrong(here, "conversation:alerts_conversation"))
+    await here.ask("alex", "alerts", "removed from the conversation for alerts")
+
+    await here.teams.remove("approvals", back=True)
+    await here.block("omar@contoso.com")
+    await here.card("Omar", BLOCKED)
+
+
+async def _is_wrong(here: Watched, name: str) -> bool:
+    return name in await fetched(here, "readyz")
+
+
+async def test_a_channel_that_was_deleted_is_told_in_the_one_that_is_left(here: Watched) -> None:
+    """The bot is still in the team."""
+    await here.teams.remove("approvals", deleted=True)
+
+    await here.card("removed from the conversation for approvals")
 
 
 async def test_removed_from_everywhere_the_alert_is_not_lost(here: Watched) -> None:
