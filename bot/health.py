@@ -128,8 +128,8 @@ class Health:
 
 def count_sources(registry: CollectorRegistry, states: Iterable[SourceState], blind: Collection[str]) -> None:
     """
-    When each source was last read (0: never), how often running it has failed since, and whether it is failing: `blind`
-    are the names of those.
+    When each source was last read (0: never), how often running it has failed since, whether it is failing (`blind` are
+    the names of those), and whether it is off for want of a licence or permission.
     """
     labels = ["source"]
     read = Gauge(
@@ -137,10 +137,12 @@ def count_sources(registry: CollectorRegistry, states: Iterable[SourceState], bl
     )
     failures = Gauge("unblock_source_failures", "How many times running it failed.", labels, registry=registry)
     failing = Gauge("unblock_source_failing", "1 when it failed three times or is not read.", labels, registry=registry)
+    off = Gauge("unblock_source_off", "1 when the tenant lacks what it needs.", labels, registry=registry)
     for state in states:
         failing.labels(state.source).set(state.source in blind)
         read.labels(state.source).set(state.last_read_at.timestamp() if state.last_read_at else 0)
         failures.labels(state.source).set(state.failures)
+        off.labels(state.source).set(state.off is not None)
 
 
 def count_alerts(registry: CollectorRegistry, open_ones: Mapping[AlertKind, int], unposted: int) -> None:

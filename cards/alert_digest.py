@@ -160,10 +160,15 @@ def _blind(told: OpenAlerts, now: datetime) -> tuple[Text, ...]:
     return (
         *(_unread(state) for state in failing),
         *(say("alert_list.never_read", source=say(f"health.source.{name.value}")) for name in never),
+        *(_off(state, state.off) for state in sources if state.off and state not in failing),
     )
 
 
 def _unread(state: SourceState) -> Text:
+def _off(state: SourceState, why: Text) -> Text:
+    return say("alert_list.off", source=say(f"health.source.{state.source}"), why=why)
+
+
     source, reason = say(f"health.source.{state.source}"), state.why or say("unreadable.fault")
     if not state.failures:
         return say("alert_list.not_read_since", source=source, at=state.last_read_at)

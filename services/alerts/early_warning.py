@@ -307,18 +307,19 @@ class EarlyWarning:
         """
         The warnings that are new, have grown, or are over.
 
-        Without the licence or permission for the trace it is off, says nothing and fails at nothing; `doctor` tells.
+        Without the permission for the trace, or a licence of any of those looked at, it is off: it fails at nothing,
+        and the reading says why it is off.
         Raises ServiceError when none of the accounts whose turn it was could be looked at.
         """
         now = self._clock.now()
         if self._off_at is not None and now - self._off_at < OFF_FOR:
-            return Reading()
+            return Reading(off=self.off_because)
         try:
             reports = await self._look_at_some(now)
         except (LicenceMissing, PermissionMissing) as error:
             log.warning("early_warning_off", error=str(error))
             self.off_because, self._off_at = why(error), now
-            return Reading()
+            return Reading(off=self.off_because)
         self.off_because = self._off_at = None
         return Reading(reports=tuple(reports), read_until=now)
 
@@ -365,8 +366,8 @@ class EarlyWarning:
             ongoing.looks[who] = Look(looked_at=ongoing.now)
             ongoing.reports += [_gone(who, before.since, ongoing.now)] if before.since else []
             return
-        except (Rejected, BrokenAnswer) as error:
-            ongoing.problem = error  # the others may be readable
+        except (Rejected, BrokenAnswer, LicenceMissing) as error:
+            ongoing.problem = error  # the others may be readable, or have the licence
             return
         ongoing.seen += 1
         ongoing.looks[who], report = judged(who, before, seen, ongoing.because.get(who), self._settings)

@@ -211,6 +211,8 @@ class SourceState(Value):
     failures: int = 0
     #: Why, the last time.
     why: Text | None = None
+    #: Why it sees nothing although it can be read: the tenant lacks what it needs. None while it sees.
+    off: Text | None = None
     #: How often it is to be read; None for what is no source that is read again and again.
     interval_s: float | None = None
     #: Where a source that reads on from a moment goes on.

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from services.alerts.model import AlertKind, Report, SourceName
-from services.cases import Value
+from services.cases import Text, Value
 
 
 class Reading(Value):
@@ -20,6 +20,8 @@ class Reading(Value):
     whole: tuple[AlertKind, ...] = ()
     #: Where to go on next time, for a source that reads on from a moment.
     read_until: datetime | None = None
+    #: Why the source sees nothing although it is switched on and did not fail: the tenant lacks what it needs.
+    off: Text | None = None
 
 
 class Source(Protocol):

@@ -250,6 +250,7 @@ class Watch:
                 "last_read_at": now,
                 "failures": 0,
                 "why": None,
+                "off": reading.off,
                 "read_until": reading.read_until or due.read_until,
             }
         )

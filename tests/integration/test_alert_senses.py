@@ -81,7 +81,7 @@ async def test_an_account_that_nothing_points_at_is_not_counted(opened: Open) ->
 
 
 async def test_without_the_trace_the_early_warning_is_off_and_not_broken(opened: Open) -> None:
-    """No card about a source that fails."""
+    """No card about a source that fails; but whoever asks for alerts hears that nobody is warned."""
     here = await opened(alerts={"early_warning": {"on": True}})
     await here.teams.switch(take_away=["ExchangeMessageTrace.Read.All"])
     here.tenant.risky_users.append(RiskyUser(INES, "high", "atRisk", "none", here.tenant.clock.now()))
@@ -91,6 +91,7 @@ async def test_without_the_trace_the_early_warning_is_off_and_not_broken(opened:
 
     states = {state.source: state.failures for state in await here.store.alerts.source_states()}
     assert 0 == states["early_warning"]
+    assert "the early warning" in await here.ask("alex", "alerts", "Off")
 
 
 async def test_a_logic_app_with_a_token_of_the_tenant_raises_an_alert(opened: Open) -> None:

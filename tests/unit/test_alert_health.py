@@ -524,13 +524,15 @@ def numbers(count, *values: object) -> str:
 def test_the_metrics_tell_how_sources_are_doing() -> None:
     """0 stands for a source that was never read."""
     registry = CollectorRegistry()
-    count_sources(registry, [state("defender", 4), state("restricted_list", 0, last_read_at=NOW)], {"defender"})
+    off = state("early_warning", 0, last_read_at=NOW, off=say("unreadable.licence"))
+    count_sources(registry, [state("defender", 4), state("restricted_list", 0, last_read_at=NOW), off], {"defender"})
 
     def sample(name: str, source: str) -> float | None:
         return registry.get_sample_value(name, {"source": source})
 
     assert 4 == sample("unblock_source_failures", "defender")
     assert [1, 0] == [sample("unblock_source_failing", name) for name in ("defender", "restricted_list")]
+    assert [1, 0] == [sample("unblock_source_off", name) for name in ("early_warning", "restricted_list")]
     assert 0 == sample("unblock_source_last_read_timestamp_seconds", "defender")
     assert NOW.timestamp() == sample("unblock_source_last_read_timestamp_seconds", "restricted_list")
 

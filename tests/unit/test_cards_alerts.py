@@ -260,6 +260,15 @@ def test_no_open_alerts_is_no_good_news_while_a_list_is_unread(sources):
 def test_a_list_that_is_switched_off_is_not_missed():
     """Nobody waits for it; one that is switched on is missed all the same."""
     of_one, of_both = (
+def test_an_early_warning_that_cannot_work_is_no_calm():
+    """Switched on, read without a fault, and blind: the card says why."""
+    off = WELL.model_copy(update={"source": SourceName.EARLY_WARNING, "off": say("unreadable.licence")})
+    view = alert_list(OpenAlerts((), {}, (WELL, CONNECTORS, off)), NOW)
+
+    assert "the early warning" in shown(view) and "licence" in shown(view)
+    assert Tone.WARNING is view.tone
+
+
         OpenAlerts((), {}, (WELL,), reads) for reads in ({WELL.source}, {WELL.source, CONNECTORS.source})
     )
 

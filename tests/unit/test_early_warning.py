@@ -371,15 +371,28 @@ async def test_without_licence_or_permission_it_is_off_and_no_failing_source(
     microsoft.faults["trace"] = error
     warning = source(plain_store, microsoft, clock)
 
-    assert () == (await warning.read(None)).reports and warning.off_because is not None
+    reading = await warning.read(None)
+    assert () == reading.reports and reading.off is not None
     clock.advance(minutes=5)
-    await warning.read(None)
+    assert reading == await warning.read(None)
     assert 1 == len(microsoft.asked)
 
     microsoft.faults.clear()
     clock.advance(seconds=OFF_FOR.total_seconds())
-    await warning.read(None)
-    assert warning.off_because is None and 2 == len(microsoft.asked)
+    assert (await warning.read(None)).off is None and 2 == len(microsoft.asked)
+
+
+async def test_one_account_without_a_licence_does_not_hide_the_others(
+    plain_store: Store, microsoft: Microsoft, clock: FakeClock
+) -> None:
+    """Only when nobody could be looked at is it the tenant that lacks it."""
+    microsoft.risky.append(RiskyUser(user_oid=SAM.oid))
+    microsoft.faults[JANE.upn] = LicenceMissing("graph")
+    microsoft.mail[SAM.upn] = mail(NOW - timedelta(minutes=20), 210)
+
+    reading = await source(plain_store, microsoft, clock).read(None)
+
+    assert ([SAM.upn], None) == ([report.about for report in reading.reports], reading.off)
 
 
 async def test_without_the_licence_for_risks_the_other_signals_still_point(
