@@ -130,7 +130,7 @@ class AlertTurns:
                 return sure_to_start(len(waiting), digest_id)
             raise AlertOver(digest_id=digest_id)
         except NotAllowed as refusal:
-            return refusal_of(refusal, await self._as_it_stands(incoming))
+            return await self._refused(refusal, incoming, who)
         except AlertOver as over:
             return replace(await self._digest_page(incoming, who), refused=say(over.key))
 
@@ -148,7 +148,7 @@ class AlertTurns:
         try:
             await act(field_of(incoming, "alert"))
         except NotAllowed as refusal:
-            return refusal_of(refusal, await self._as_it_stands(incoming))
+            return await self._refused(refusal, incoming, who)
         except AlertOver as error:
             return replace(await self._as_pressed(incoming, who), refused=say(error.key))
         if _on(incoming) in ("alert", "digest"):
@@ -174,6 +174,14 @@ class AlertTurns:
         alerts = await self._desk.digest_for(who, digest_id)
         cases = await cases_of(self._store, alerts)
         return digest(alerts, cases, self._clock.now(), digest_id=digest_id, page=_page(incoming))
+
+    async def _refused(self, refusal: NotAllowed, incoming: Incoming, who: Actor) -> View:
+        """Why not, on what was pressed: as this person may see it, else as it stands before everybody."""
+        try:
+            current: View | None = await self._as_pressed(incoming, who)
+        except NotAllowed:
+            current = await self._as_it_stands(incoming)
+        return refusal_of(refusal, current)
 
     async def _as_it_stands(self, incoming: Incoming) -> View | None:
         """

@@ -60,7 +60,8 @@ def digest(
     called = mentions_of(mentions) if waiting else ()
     about = {"digest": digest_id}
     on = {"on": "digest", **about, "page": str(_within(len(alerts), page))}
-    everything = Button("alert_start_all", say("button.alert_start_all", n=len(startable)), about, style="positive")
+    here = {**about, "page": on["page"]}
+    everything = Button("alert_start_all", say("button.alert_start_all", n=len(startable)), here, style="positive")
     return AlertTableView(
         headline=_headline(alerts),
         tone=_tone(waiting, any(alert.is_open for alert in alerts)),
@@ -159,16 +160,16 @@ def _blind(told: OpenAlerts, now: datetime) -> tuple[Text, ...]:
     never = [name for name in _LISTS if told.watches(name) and name not in known]
     return (
         *(_unread(state) for state in failing),
-        *(say("alert_list.never_read", source=say(f"health.source.{name.value}")) for name in never),
         *(_off(state, state.off) for state in sources if state.off and state not in failing),
+        *(say("alert_list.never_read", source=say(f"health.source.{name.value}")) for name in never),
     )
 
 
-def _unread(state: SourceState) -> Text:
 def _off(state: SourceState, why: Text) -> Text:
     return say("alert_list.off", source=say(f"health.source.{state.source}"), why=why)
 
 
+def _unread(state: SourceState) -> Text:
     source, reason = say(f"health.source.{state.source}"), state.why or say("unreadable.fault")
     if not state.failures:
         return say("alert_list.not_read_since", source=source, at=state.last_read_at)

@@ -16,6 +16,7 @@ from cards.prevention import step_form, step_lines
 from cards.views import (
     AccessPassView,
     AlertTableView,
+    AlertView,
     ApprovalView,
     Button,
     Call,
@@ -1148,14 +1149,17 @@ def help_card(may_request: bool) -> HelpView:
 
 
 def refusal(reason: Text, current: View | None) -> View:
-    """What somebody sees who may not press: the reason on top, then what is true now, without buttons."""
+    """
+    What somebody sees who may not press: the reason, and what is true now without buttons. What can be done about an
+    alert several people may do, each a part of it: who may not start it may still put it off.
+    """
     if current is None:
         return notice(Tone.WARNING, say("refusal.headline"), (reason,))
+    if isinstance(current, (AlertView, AlertTableView)):
+        return replace(current, refused=reason, refresh=None)
     silent = replace(current, refused=reason, form=None, refresh=None)
     if isinstance(silent, ChecklistView):
         return replace(silent, steps=tuple(replace(step, form=None) for step in silent.steps))
-    if isinstance(silent, AlertTableView):
-        return replace(silent, rows=tuple(replace(row, button=None) for row in silent.rows))
     return silent
 
 

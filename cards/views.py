@@ -179,10 +179,12 @@ class View:
     """What every card has: a headline with a tone, perhaps a refusal above and buttons below."""
 
     template: ClassVar[str]
+    #: Whether a refusal stands below the headline; else it stands above the buttons.
+    refused_on_top: ClassVar[bool] = False
 
     headline: Text
     tone: Tone = Tone.NEUTRAL
-    #: Why the person who pressed may not; shown above everything else.
+    #: Why the person who pressed may not.
     refused: Text | None = None
     form: Form | None = None
     #: The action that Teams offers as "Refresh card".
@@ -464,6 +466,7 @@ class AlertView(View):
     """One thing that people should know before anybody asks."""
 
     template: ClassVar[str] = "alert"
+    refused_on_top: ClassVar[bool] = True
 
     #: What it means and what became of it; the most important line first.
     needed: tuple[Text, ...]
@@ -492,6 +495,7 @@ class AlertTableView(View):
     """Many alerts, or the restricted list: one page of a table."""
 
     template: ClassVar[str] = "alert_table"
+    refused_on_top: ClassVar[bool] = True
 
     needed: tuple[Text, ...]
     calls: Text | None = None

@@ -437,6 +437,10 @@ class Casework:
                 last = refusal
         raise NotAllowed("not_reader") if last.reason == "not_approver" else last
 
+    async def may_request(self, who: Actor) -> None:
+        """Raises NotAllowed (recorded) for everybody who is not a requester."""
+        await self._only_requesters(who)
+
     async def is_requester(self, who: Actor) -> bool:
         """Whether to offer the commands that only requesters may use."""
         try:

@@ -63,6 +63,8 @@ class Cases(Protocol):
 
     async def may_read(self, who: Actor) -> None: ...
 
+    async def may_request(self, who: Actor) -> None: ...
+
 
 class Lists(Protocol):
     """What is asked of Exchange; fulfilled by `ExchangeClient`."""
@@ -248,10 +250,10 @@ class AlertDesk:
 
     async def startable(self, who: Actor, digest_id: str) -> tuple[Alert, ...]:
         """
-        What of a digest could be started now by this person, the worst first. Raises NotAllowed, and AlertNotFound for
-        a digest of nothing.
+        What of a digest could be started now by this person, the worst first. Raises NotAllowed (recorded), and
+        AlertNotFound for a digest of nothing.
         """
-        await self._casework.may_read(who)
+        await self._casework.may_request(who)
         alerts = await self._store.alerts.alerts_of_digest(digest_id)
         if not alerts:
             raise AlertNotFound(digest_id=digest_id)

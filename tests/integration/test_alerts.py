@@ -289,6 +289,17 @@ async def test_a_stranger_can_do_nothing(here: Watched, verb: str) -> None:
     assert (None, None, None) == (alert.case_id, alert.snoozed_until, alert.set_aside_by)
 
 
+async def test_who_may_not_start_it_may_still_put_it_off(here: Watched) -> None:
+    """Megan approves and may not ask: the card says so, and leaves her what she may press."""
+    await here.block("omar@contoso.com")
+    card = await here.card("Omar", BLOCKED)
+    refused = await here.press("megan", "alert_start", card)
+    assert "may request" in refused and "Snooze" in refused and "Not now" in refused
+    await here.press("megan", "alert_not_now", card)
+
+    assert (await here.alert()).set_aside_by is not None
+
+
 async def test_nobody_starts_the_case_of_their_own_account(here: Watched) -> None:
     """Alex is blocked himself and may not handle it."""
     await here.block("alex@contoso.com")

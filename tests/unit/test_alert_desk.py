@@ -63,6 +63,10 @@ class FakeCasework:
         if who.user_oid not in (ALEX.oid, MEGAN.oid, JANE.oid):
             raise NotAllowed("not_reader")
 
+    async def may_request(self, who: Actor) -> None:
+        if who.user_oid != ALEX.oid:
+            raise NotAllowed("not_requester")
+
 
 class FakeLists:
     """Microsoft's two lists; a fault is raised in place of the first."""
@@ -213,6 +217,15 @@ async def test_who_may_not_ask_for_an_unblock_may_not_start(office: Office) -> N
             await office.desk.start(start(who))
 
     assert (await office.kept()).case_id is None
+
+
+async def test_who_may_not_start_is_told_before_the_question(office: Office) -> None:
+    """Whether to open so many cases is nothing to ask of a reader, who could not open one."""
+    await raised(office.store, alert(digest_id="D1"))
+    with pytest.raises(NotAllowed) as refusal:
+        await office.desk.startable(actor(MEGAN), "D1")
+
+    assert "not_requester" == refusal.value.reason
 
 
 async def test_nobody_handles_an_alert_about_themselves(office: Office) -> None:

@@ -17,7 +17,7 @@ from cards.lint import problems
 from cards.render import render
 from cards.samples import campaign as mixed_campaign
 from cards.samples import sample_week
-from cards.views import AlertTableView, AlertView, Tone, View
+from cards.views import AlertView, Tone, View
 from cards.weekly import weekly
 from services.alerts.desk import ListedBlock, OpenAlerts, RestrictedNow
 from services.alerts.model import AlertKind, AlertState, Severity, SourceName, SourceState
@@ -216,12 +216,15 @@ def test_everybody_is_started_after_a_question_alone():
     assert "yes" == sure.buttons[0].data["sure"]
 
 
-def test_a_refusal_leaves_nothing_to_press_in_any_row():
-    """The reason stands on it."""
-    view = compose.refusal(say("refusal.not_requester"), digest(campaign(6), {}, NOW, digest_id="D1"))
-    assert isinstance(view, AlertTableView)
+@pytest.mark.parametrize("before", [digest(campaign(6), {}, NOW, digest_id="D1"), card()])
+def test_a_refusal_takes_nothing_away(before):
+    """Who may not start it may still put it off; the reason stands below the headline, where it is seen."""
+    view = compose.refusal(say("refusal.not_requester"), before)
+    headline, reason, *_ = render(view, "en", strict=True).card["body"]
 
-    assert (None, []) == (view.form, [row for row in view.rows if row.button])
+    assert verbs(before) == verbs(view) and getattr(before, "rows", ()) == getattr(view, "rows", ())
+    assert "You are not on the list" in " ".join(words_of(reason))
+    assert "You are not on the list" not in " ".join(words_of(headline))
 
 
 # --- lists ---
@@ -257,9 +260,6 @@ def test_no_open_alerts_is_no_good_news_while_a_list_is_unread(sources):
     assert Tone.WARNING is view.tone
 
 
-def test_a_list_that_is_switched_off_is_not_missed():
-    """Nobody waits for it; one that is switched on is missed all the same."""
-    of_one, of_both = (
 def test_an_early_warning_that_cannot_work_is_no_calm():
     """Switched on, read without a fault, and blind: the card says why."""
     off = WELL.model_copy(update={"source": SourceName.EARLY_WARNING, "off": say("unreadable.licence")})
@@ -269,6 +269,9 @@ def test_an_early_warning_that_cannot_work_is_no_calm():
     assert Tone.WARNING is view.tone
 
 
+def test_a_list_that_is_switched_off_is_not_missed():
+    """Nobody waits for it; one that is switched on is missed all the same."""
+    of_one, of_both = (
         OpenAlerts((), {}, (WELL,), reads) for reads in ({WELL.source}, {WELL.source, CONNECTORS.source})
     )
 
