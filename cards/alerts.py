@@ -88,7 +88,13 @@ def headline(alert: Alert) -> Text:
         return say(f"alert.headline.connector_unnamed{over}")
     if is_about_everybody(alert):
         return say("alert.headline.tenant_restricted.over" if over else _of_everybody("headline", alert))
-    return say(f"alert.headline.{alert.kind.value}{over}", who=who(alert))
+    return say(f"alert.headline.{_as_known(alert)}{over}", who=who(alert))
+
+
+def _as_known(alert: Alert) -> str:
+    """What kind of words it takes: only Microsoft's list shows that somebody is restricted, all else reports it."""
+    listed = any(report.source is SourceName.RESTRICTED_LIST for report in alert.reports)
+    return alert.kind.value if listed or alert.kind is not AlertKind.SENDER_RESTRICTED else "sender_reported"
 
 
 def is_about_everybody(alert: Alert) -> bool:
@@ -133,17 +139,24 @@ def needs_somebody(alert: Alert, case: Case | None, now: datetime) -> bool:
 
 
 def state_lines(alert: Alert, case: Case | None, now: datetime) -> tuple[Text, ...]:
-    """What became of it; nothing while it waits for somebody."""
+    """What became of it; nothing while it waits for somebody and nobody has tried."""
     if not alert.is_open:
         over = say("alert.over", at=alert.ended_at) if alert.ended_at else None
         return tuple(line for line in (alert.ended, over) if line)
     if alert.case_id is not None:
-        return (_case_line(alert.case_id, case),)
+        return (_case_line(alert.case_id, case), *(() if is_in_hand(alert, case) else _not_started(alert)))
     if is_snoozed(alert, now):
         return (say("alert.snoozed", until=alert.snoozed_until, by=_name(alert.snoozed_by)),)
     if alert.set_aside_by is not None:
         return (say("alert.set_aside", by=alert.set_aside_by.name, at=alert.set_aside_at),)
-    return ()
+    return _not_started(alert)
+
+
+def _not_started(alert: Alert) -> tuple[Text, ...]:
+    """That somebody has ordered it in vain; it waits for somebody all the same."""
+    if alert.not_started is None:
+        return ()
+    return (say("alert.not_started", by=_name(alert.not_started_for), why=alert.not_started),)
 
 
 def _case_line(case_id: str, case: Case | None) -> Text:
@@ -176,7 +189,7 @@ def _meaning(alert: Alert) -> tuple[Text, ...]:
         return (say("alert.means.until_tomorrow"),)
     if is_about_everybody(alert):
         return (say(_of_everybody("means", alert)),)
-    return (say(f"alert.means.{alert.kind.value}"),)
+    return (say(f"alert.means.{_as_known(alert)}"),)
 
 
 def _facts(alert: Alert) -> tuple[Text, ...]:

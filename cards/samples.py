@@ -957,6 +957,9 @@ def sample_alerts() -> dict[str, Alert]:
         "new": jane,
         "restricted": read,
         "until_tomorrow": _alert(AlertKind.SENDER_RESTRICTED, temporary=True, since=None),
+        "reported": _alert(
+            AlertKind.SENDER_RESTRICTED, source=SourceName.DEFENDER, title="User restricted from sending"
+        ),
         "suspected": _alert(
             AlertKind.SENDER_SUSPECTED, source=SourceName.DEFENDER, title="Suspicious email sending patterns detected"
         ),

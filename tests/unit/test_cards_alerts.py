@@ -57,6 +57,14 @@ def test_a_new_alert_says_who_since_when_and_why():
         assert said in shown(view)
 
 
+def test_a_block_that_no_list_shows_is_no_fact():
+    """Microsoft's alert says so, and its list does not: the card says both."""
+    said = shown(card(name="Jane Doe", source=SourceName.DEFENDER, title="User restricted from sending email"))
+
+    assert "Microsoft reports that Jane Doe may no longer send mail" in said
+    assert "The list of restricted users has not shown it so far" in said and "stopped it" not in said
+
+
 def test_an_impression_that_was_not_read_yet_or_not_at_all_is_no_good_news():
     """Being read, not readable and clear are three different things."""
     unknown = Finding(signal_id="risk_state", state=SignalState.UNKNOWN, summary=say("unreadable.permission"))
