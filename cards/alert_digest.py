@@ -26,7 +26,7 @@ from services.alerts.model import (
     is_in_hand,
 )
 from services.cases import Actor, Case, Text, say
-from services.diagnosis.causes import reason_lines
+from services.diagnosis.causes import main_reasons
 
 ROWS = 10
 #: What came within this time came "within minutes".
@@ -212,7 +212,7 @@ def _listed_row(entry: ListedBlock, now: datetime, on: Mapping[str, str]) -> Tab
     alert, case = entry.alert, entry.case
     return TableRow(
         who=_lines(entry.name if named else entry.about, entry.about if named else ""),
-        said=(began, *ends, *reason_lines(entry.reason)[:_REASONS_IN_A_ROW]),
+        said=(began, *ends, *main_reasons(entry.reason, _REASONS_IN_A_ROW)),
         mark=_mark(alert, case, now) if alert else Mark("!", say("digest.row.waits"), "attention"),
         button=_listed_button(entry, on),
     )
@@ -235,7 +235,7 @@ def _row(alert: Alert, case: Case | None, now: datetime, on: Mapping[str, str]) 
     title = _title(alert)
     first = say(f"digest.row.{title}") if title else say("word.listed", items=[name])
     address = () if title or name == alert.about else (say("word.listed", items=[alert.about]),)
-    why = reasons(alert)[:_REASONS_IN_A_ROW]
+    why = reasons(alert, _REASONS_IN_A_ROW)[:_REASONS_IN_A_ROW]
     return TableRow(
         who=(first, *address),
         said=(since(alert), *why),
@@ -273,6 +273,8 @@ def _mark(alert: Alert, case: Case | None, now: datetime) -> Mark:
     if case is not None and case.state not in WITHOUT_RESULT:
         return Mark(faces.CASES[case.state].symbol, say("digest.row.case", case=case.case_id, state=_short(case)))
     told = state_lines(alert, case, now)
+    if told and alert.not_started is not None and needs_somebody(alert, case, now):
+        return Mark("!", told[-1], "attention")
     return Mark("–", told[0]) if told else Mark("!", say("digest.row.waits"), "attention")
 
 

@@ -25,7 +25,7 @@ from services.alerts.model import (
     is_in_hand,
 )
 from services.cases import Actor, Case, Finding, SignalState, Text, say
-from services.diagnosis.causes import reason_lines
+from services.diagnosis.causes import main_reasons, reason_lines
 
 #: Where Microsoft lists who may not send, and everything that Defender has noticed.
 RESTRICTED_ENTITIES = "https://security.microsoft.com/restrictedentities"
@@ -113,14 +113,14 @@ def since(alert: Alert) -> Text:
     return say("alert.since_unknown", at=alert.noticed_at)
 
 
-def reasons(alert: Alert) -> tuple[Text, ...]:
-    """Why, by the report that tells most; nothing for what needs no reason."""
+def reasons(alert: Alert, most: int = MAX_REASONS) -> tuple[Text, ...]:
+    """Why, by the report that tells most, the main reasons of the list; nothing for what needs no reason."""
     report = alert.report
     if report.what is not None:
         return (report.what,)
     if alert.kind is AlertKind.HEALTH:
         return ()
-    told = reason_lines(report.reason)[:MAX_REASONS] if report.reason else ()
+    told = main_reasons(report.reason, most) if report.reason else ()
     titles = dict.fromkeys(each.title for each in alert.reports if _is_microsofts_alert(each) and each.title)
     return (*told, *(say("alert.microsoft_says", title=title) for title in titles)) or reason_lines({})
 

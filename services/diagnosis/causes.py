@@ -8,7 +8,7 @@ Microsoft 365", 2025-03-21.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from services.cases import BlockKind, Cause, CauseKind, Certainty, Lifter, Text, say
@@ -275,17 +275,55 @@ _COUNTS: Mapping[str, str] = {
     "outboundspampercent": "diagnosis.reason.percent",
     "lastmessagercptcount": "diagnosis.reason.last_recipients",
 }
+_COUNT_OF: Mapping[str, str] = {
+    "external": "diagnosis.reason.external",
+    "internal": "diagnosis.reason.internal",
+}
 _LIMITS: Mapping[str, str] = {
     "external": "diagnosis.reason.limit_external",
     "internal": "diagnosis.reason.limit_internal",
 }
 
 
+_LIMIT = "diagnosis.reason.limit"
+_SPAM = frozenset(f"diagnosis.reason.{name}" for name in ("spam", "mail", "percent"))
+
+
 def reason_lines(reason: Mapping[str, str]) -> tuple[Text, ...]:
-    """Microsoft's reason, part by part; a part that nobody has seen before is told as it stands."""
+    """
+    Microsoft's reason, part by part, what it was stopped for first; a part that nobody has seen before is told as it
+    stands.
+    """
     if not reason:
         return (say("diagnosis.reason.none"),)
-    return tuple(_reason_line(key, value) for key, value in reason.items())
+    lines = [_reason_line(key, value) for key, value in reason.items()]
+    ranks = _ranks({line.key for line in lines})
+    return tuple(sorted(lines, key=lambda line: ranks.get(line.key, len(ranks))))
+
+
+def main_reasons(reason: Mapping[str, str], most: int) -> tuple[Text, ...]:
+    """
+    No more than so many of the lines. A count of what was within its limit is told beside the one that was not, never
+    in its place.
+    """
+    lines = reason_lines(reason)
+    keys = {line.key for line in lines}
+    missing = {kind for kind, limit in _LIMITS.items() if limit in keys and _COUNT_OF[kind] not in keys}
+    harmless = {count for kind, count in _COUNT_OF.items() if missing and kind not in missing}
+    return tuple(line for line in lines if line.key not in harmless)[:most]
+
+
+def _ranks(keys: Collection[str]) -> Mapping[str, int]:
+    """The limit that was exceeded, the count that it is about, the other one; what was spam where no limit is named."""
+    kinds = [limit for limit in _LIMITS.values() if limit in keys]
+    limits = kinds or [_LIMIT] * (_LIMIT in keys)
+    counts = [_COUNT_OF["external"], _COUNT_OF["internal"]]
+    if kinds == [_LIMITS["internal"]]:
+        counts.reverse()
+    order = [*limits, *counts, *_SPAM] if limits else [*_SPAM, *counts]
+    ranks = {key: rank for rank, key in enumerate(order)}
+    first_spam = min(ranks[key] for key in _SPAM)  # among themselves as Microsoft has them
+    return {key: first_spam if key in _SPAM else rank for key, rank in ranks.items()}
 
 
 def _reason_line(key: str, value: str) -> Text:
@@ -295,7 +333,7 @@ def _reason_line(key: str, value: str) -> Text:
     if name == "exceedinglimittype" and value.casefold() in _LIMITS:
         return say(_LIMITS[value.casefold()])
     if name == "emailsendinglimitexceeded" and not value:
-        return say("diagnosis.reason.limit")
+        return say(_LIMIT)
     if name.endswith("messagetraceid"):
         return say("diagnosis.reason.trace_id", value=value)
     return say("diagnosis.reason.other", name=key, value=value) if value else say("diagnosis.reason.word", name=key)

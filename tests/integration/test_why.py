@@ -50,7 +50,7 @@ async def test_the_restricted_list_with_the_reason_as_microsoft_spells_it(teams:
     said = await why(teams, "why ulf", "on the restricted list")
 
     assert "Ulf Nord (ulf@contoso.com)" in said and "An admin can lift it" in said
-    assert "1,043 outside recipients that day." in said
+    assert "1,043 external recipients that day." in said
     assert "Microsoft also says: ReputationBand = Low" in said and "Microsoft also says: Escalated" in said
     assert "Microsoft gives no reason." in await why(teams, "why olga", "Olga Lind")
     assert [] == await done(teams)
@@ -185,7 +185,7 @@ async def test_limits_and_restrictions_of_the_whole_tenant(teams: Teams):
     """
     One passes by itself, the other only Microsoft lifts: by its code, or by an open alert whoever is asked about.
     """
-    limit = await why(teams, "why 550 5.7.233 Your message can't be sent", "its limit for outside recipients")
+    limit = await why(teams, "why 550 5.7.233 Your message can't be sent", "its limit for external recipients")
     report = "550 5.7.705 Access denied, tenant has exceeded threshold"
     stopped = await why(teams, f"varför {report}", "Microsoft har stoppat", locale="sv-SE")
     await teams.switch(alert={"title": "Tenant restricted from sending email"})

@@ -12,7 +12,7 @@ from bot.replies import which_alert
 from cards import compose
 from cards.alert_digest import ROWS, alert_list, digest, restricted, sure_to_start
 from cards.alerts import alert_card
-from cards.language import languages
+from cards.language import Words, languages
 from cards.lint import problems
 from cards.render import render
 from cards.samples import campaign as mixed_campaign
@@ -53,7 +53,13 @@ def test_a_new_alert_says_who_since_when_and_why():
     view = card(name="Jane Doe", reason={"ExternalRecipientCountToday": "2871"})
 
     assert ["alert_start", "alert_snooze", "alert_not_now", "portal"] == verbs(view)
-    for said in ("Jane Doe may no longer send mail", "jane@contoso.com", "Since 24 Nov 2026", "2,871 outside", "Megan"):
+    for said in (
+        "Jane Doe may no longer send mail",
+        "jane@contoso.com",
+        "Since 24 Nov 2026",
+        "2,871 external",
+        "Megan",
+    ):
         assert said in shown(view)
 
 
@@ -121,6 +127,23 @@ def test_a_case_takes_the_buttons_and_an_ended_one_gives_them_back():
     assert (["alert_case", "portal"], Tone.NEUTRAL, ()) == (verbs(at_work), at_work.tone, at_work.mentions)
     assert "alert_start" in verbs(denied) and denied.mentions
     assert "Nobody deals with it now" in shown(denied)
+
+
+@pytest.mark.parametrize(
+    "why",
+    ["unread", "other_tenant", "nobody_configured", "not_in_directory", "guest", "disabled", "not_requester"]
+    + ["subject", "refused"],
+)
+@pytest.mark.parametrize("language", languages())
+def test_an_order_that_was_not_carried_out_is_told_and_still_waits(why, language):
+    """On the card and in the digest, with whose order it was."""
+    fields = {"not_started": say(f"alert.not_started.{why}"), "not_started_for": actor(MEGAN)}
+    views = card(**fields), digest([alert(**fields), *campaign(4, 2)], {}, NOW, digest_id="D1")
+    said = Words(language, strict=True).t(f"alert.not_started.{why}")
+
+    assert all(said in shown(view, language) and "Megan" in shown(view, language) for view in views)
+    assert "alert_start" in verbs(views[0]) and views[0].mentions
+    assert said not in shown(card(**fields, case_id="C1", case=given.case()), language)
 
 
 def test_put_off_it_calls_nobody_and_can_still_be_started():

@@ -12,7 +12,7 @@ from services.cases import Block, BlockKind, Cause, CauseKind, Certainty, Diagno
 from services.clients.exchange_models import parse_reason
 from services.clients.graph_models import SecurityAlert
 from services.diagnosis import Diagnoses, parse_ndr
-from services.diagnosis.causes import reason_lines
+from services.diagnosis.causes import main_reasons, reason_lines
 from services.diagnosis.policies import policies_that_may_apply
 from services.errors import NotFound, PermissionMissing, Throttled, Unavailable
 from tests.fakes.clock import FakeClock
@@ -73,16 +73,16 @@ async def test_an_entry_is_for_an_admin_to_lift_and_its_reason_is_told_part_by_p
     assert (CauseKind.RESTRICTED, SEEN, Lifter.ADMIN) == (cause.kind, cause.certainty, cause.lifter)
     assert NOW - timedelta(hours=2) == cause.since
     assert [
-        "diagnosis.reason.limit",
-        "diagnosis.reason.internal",
-        "diagnosis.reason.external",
         "diagnosis.reason.limit_external",
+        "diagnosis.reason.external",
+        "diagnosis.reason.internal",
+        "diagnosis.reason.limit",
         "diagnosis.reason.trace_id",
         "diagnosis.reason.last_recipients",
         "diagnosis.reason.other",
         "diagnosis.reason.word",
     ] == said(cause)
-    assert 1043 == cause.evidence[2].params["n"]
+    assert 1043 == cause.evidence[1].params["n"]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,27 @@ def test_a_reason_in_any_form_is_told(reason, keys):
     Nothing of it is lost, whatever Microsoft writes there.
     """
     assert [f"diagnosis.reason.{key}" for key in keys] == [line.key for line in reason_lines(parse_reason(reason))]
+
+
+OVER = "EmailSendingLimitExceeded;InternalRecipientCountToday=2;ExternalRecipientCountToday=801"
+
+
+@pytest.mark.parametrize(
+    ("reason", "keys"),
+    [
+        (f"{OVER};ExceedingLimitType=External", ["limit_external", "external"]),
+        (f"{OVER};ExceedingLimitType=Internal", ["limit_internal", "internal"]),
+        (OVER, ["limit", "external"]),
+        ("InternalRecipientCountToday=2;ExceedingLimitType=External", ["limit_external"]),
+        ("InternalRecipientCountToday=2;OutboundSpamLast24Hours=9", ["spam", "internal"]),
+        ("Surprise=1;Wonder=2;Third=3", ["other", "other"]),
+    ],
+)
+def test_of_a_long_reason_what_it_was_stopped_for_is_told(reason, keys):
+    """
+    Two inside recipients next to a limit that was exceeded would mislead when 801 outside ones exceeded it.
+    """
+    assert [f"diagnosis.reason.{key}" for key in keys] == [line.key for line in main_reasons(parse_reason(reason), 2)]
 
 
 async def test_a_report_of_a_block_that_is_not_on_the_list_any_more_is_no_block_to_lift():
