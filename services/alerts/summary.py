@@ -8,7 +8,8 @@ it as it would claim a source, and a restart neither forgets it nor sends it twi
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from statistics import median
@@ -18,7 +19,7 @@ import structlog
 
 from services.alerts.model import Alert, AlertKind, SourceState
 from services.alerts.sections import WeeklySettings
-from services.audit import AuditEntry
+from services.audit import AuditEntry, Tag
 from services.cases import Actor, Case, Text, Value, VerdictLabel, say
 from services.errors import ServiceError
 from services.investigation.unreadable import why
@@ -44,6 +45,9 @@ _WEEK = timedelta(days=7)
 
 #: What is called a block here: an early warning or a mere suspicion is none.
 BLOCKS = frozenset({AlertKind.SENDER_RESTRICTED, AlertKind.CONNECTOR_BLOCKED, AlertKind.TENANT_RESTRICTED})
+
+#: Endings of what was no block of its own: another alert tells of the same, or no list ever showed it.
+_NO_BLOCK = frozenset({"alert.ended.same", "alert.ended.not_listed", "alert.ended.connector_not_listed"})
 
 #: Which times are told, each from one milestone to another (`services.report.milestones`).
 STRETCHES: tuple[tuple[str, str], ...] = (
@@ -99,7 +103,7 @@ class WeeklySummary(Value):
     #: Most open items first; what nobody has taken on comes last.
     owners: tuple[OwnerCount, ...]
     alerts_open: int
-    #: What cannot be known about this week, such as a source that is not readable now.
+    #: What cannot be known about this week, such as a source that was not readable for some of it.
     unread: tuple[Text, ...] = ()
 
     @property
@@ -138,6 +142,11 @@ def blocks_by_day(
     first, last = since.astimezone(zone).date(), (until - timedelta(microseconds=1)).astimezone(zone).date()
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     return tuple(DayCount(day=day, blocks=found[day]) for day in days)
+
+
+def was_block(alert: Alert) -> bool:
+    """Whether it tells of a block, and of one that no other alert tells of."""
+    return alert.kind in BLOCKS and (alert.ended is None or alert.ended.key not in _NO_BLOCK)
 
 
 def verdicts_of(cases: Iterable[Case]) -> tuple[dict[VerdictLabel, int], int]:
@@ -192,6 +201,48 @@ def unread_of(states: Iterable[SourceState], names: Collection[str], now: dateti
         else say("weekly.unread_source_never", source=say(f"health.source.{s.source}"))
         for s in failing
     )
+
+
+def unread_during(
+    entries: Iterable[AuditEntry],
+    states: Iterable[SourceState],
+    names: Collection[str],
+    since: datetime,
+    until: datetime,
+) -> tuple[Text, ...]:
+    """
+    A sentence for each source of these names that could not be read for some of this time and can be again: what was
+    blocked and let go meanwhile is missing. `entries` are those of sources that fail and work again, in order.
+    """
+    known = {state.source: state for state in states}
+    told = []
+    for source, times in _blind_times(entries).items():
+        over = [(start, end or _last_failure(known.get(source), start)) for start, end in times]
+        within = [(start, end) for start, end in over if end is not None and start < until and end > since]
+        if source in names and source != WEEKLY_SUMMARY and within:
+            span = {"since": within[0][0], "until": within[-1][1]}
+            told.append(say("weekly.unread_during", n=len(within), source=say(f"health.source.{source}"), **span))
+    return tuple(told)
+
+
+def _blind_times(entries: Iterable[AuditEntry]) -> Mapping[str, list[tuple[datetime, datetime | None]]]:
+    """From when to when each source failed; the end is None where none is written down."""
+    times: dict[str, list[tuple[datetime, datetime | None]]] = defaultdict(list)
+    for entry in entries:
+        source, at = json.loads(entry.details)["source"], datetime.fromisoformat(entry.at)
+        is_failing = bool(times[source]) and times[source][-1][1] is None
+        if entry.tag == Tag.SOURCE_FAILING and not is_failing:
+            times[source].append((at, None))
+        elif entry.tag == Tag.SOURCE_WORKS_AGAIN and is_failing:
+            times[source][-1] = (times[source][-1][0], at)
+    return times
+
+
+def _last_failure(state: SourceState | None, start: datetime) -> datetime | None:
+    """When it ended for a source whose end was not written down, as after a crash; None while it still fails."""
+    if state is None or state.failures or state.last_failed_at is None:
+        return None
+    return max(state.last_failed_at, start)
 
 
 # --- gathering and sending -------------------------------------------------------------------------------------------
@@ -277,7 +328,8 @@ class WeeklySummaries:
     async def gather(self, since: datetime, until: datetime) -> WeeklySummary:
         """The week between these moments, as the store knows it now. Nothing is asked of Microsoft."""
         zone = self._settings.zone
-        alerts = [a for a in await self._store.alerts.alerts_noticed(since, until) if a.tenant_id == self._tenant_id]
+        begun = await self._store.alerts.alerts_begun(since, until)
+        alerts = [alert for alert in begun if alert.tenant_id == self._tenant_id and was_block(alert)]
         newest = await self._store.cases(limit=MOST_CASES)
         cases = [case for case in newest if since <= case.opened_at < until]
         verdicts, undecided = verdicts_of(cases)
@@ -286,28 +338,34 @@ class WeeklySummaries:
             since=since,
             until=until,
             time_zone=self._settings.time_zone,
-            days=blocks_by_day(alerts, cases, since, until, zone),
+            days=blocks_by_day(alerts, await self._without_alert(cases), since, until, zone),
             cases=len(cases),
             verdicts=verdicts,
             undecided=undecided,
             times=stretches(await self._moments(alerts, cases)),
             owners=owners_of(await self._followed(), self._clock.now()),
             alerts_open=sum((await self._store.alerts.counts()).values()),
-            unread=(*await self._unread(), *_cut_off(newest, since)),
+            unread=(*await self._unread(since, until), *_cut_off(newest, since)),
         )
+
+    async def _without_alert(self, cases: Sequence[Case]) -> list[Case]:
+        """Those whose block no alert tells of: an alert may be of the week before that of its case."""
+        return [c for c in cases if not any(map(was_block, await self._store.alerts.alerts_of_case(c.case_id)))]
 
     async def _moments(self, alerts: Sequence[Alert], cases: Sequence[Case]) -> list[dict[str, datetime | None]]:
         """Of every case of the week, and of every block that no case deals with."""
-        blocks = [alert for alert in alerts if alert.kind in BLOCKS]
-        by_case = {alert.case_id: alert for alert in reversed(blocks) if alert.case_id}
+        by_case = {alert.case_id: alert for alert in reversed(alerts) if alert.case_id}
         known = {case.case_id for case in cases}
         of_cases = [
             moments_of(case, await self._store.audit_entries(case.case_id), by_case.get(case.case_id)) for case in cases
         ]
-        return of_cases + [_moments_of_alert(alert) for alert in blocks if alert.case_id not in known]
+        return of_cases + [_moments_of_alert(alert) for alert in alerts if alert.case_id not in known]
 
-    async def _unread(self) -> tuple[Text, ...]:
-        return unread_of(await self._store.alerts.source_states(), self._sources, self._clock.now())
+    async def _unread(self, since: datetime, until: datetime) -> tuple[Text, ...]:
+        states = await self._store.alerts.source_states()
+        entries = await self._store.audit_tagged((Tag.SOURCE_FAILING, Tag.SOURCE_WORKS_AGAIN))
+        before = unread_during(entries, states, self._sources, since, until)
+        return (*unread_of(states, self._sources, self._clock.now()), *before)
 
     async def _followed(self) -> list[Case]:
         return [await self._store.case(case_id) for case_id in await self._store.cases_to_follow()]

@@ -87,6 +87,18 @@ class AlertStore:
         return await self._alerts(query.order_by(table.c.noticed_at, table.c.alert_id))
 
     @whole
+    async def alerts_begun(self, since: datetime, until: datetime) -> list[Alert]:
+        """
+        Alerts of which both the start and the noticing lie before `until`, and the later of them not before `since`;
+        by when they were noticed, oldest first. So each is in one span of time, and what was suspected before it began
+        is in that of its start.
+        """
+        table = tables.alerts
+        later = sa.or_(table.c.noticed_at >= since, table.c.since >= since)
+        query = sa.select(table.c.document).where(table.c.noticed_at < until, table.c.since < until, later)
+        return await self._alerts(query.order_by(table.c.noticed_at, table.c.alert_id))
+
+    @whole
     async def alerts_ended(self, since: datetime) -> list[Alert]:
         """Alerts that have ended since then, as far as they were noticed within a month before it; oldest first."""
         table = tables.alerts

@@ -283,6 +283,14 @@ class Store:
             return [AuditEntry.model_validate(row._asdict()) for row in await connection.execute(query)]
 
     @whole
+    async def audit_tagged(self, tags: Collection[str]) -> list[AuditEntry]:
+        """All entries with one of these tags, in order."""
+        query = sa.select(tables.audit).where(tables.audit.c.tag.in_([str(tag) for tag in tags]))
+        async with self._database.reading() as connection:
+            rows = await connection.execute(query.order_by(tables.audit.c.seq))
+            return [AuditEntry.model_validate(row._asdict()) for row in rows]
+
+    @whole
     async def audit_trail(self) -> tuple[list[AuditEntry], tuple[int, str] | None]:
         """
         All entries in order, and number and hash of the last one as kept apart from them (None while there is none), of

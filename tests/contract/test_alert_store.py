@@ -144,7 +144,26 @@ async def test_what_was_not_posted_is_known(store: Store, clock: FakeClock) -> N
     assert ["A1", "A5"] == [one.alert_id for one in await store.alerts.unposted()]
 
 
-async def test_a_merge_sees_what_is_open_and_what_bears_the_name(store: Store) -> None:
+async def test_every_alert_has_begun_in_one_span_of_time(store: Store) -> None:
+    """That of its start, or of its noticing if that came later."""
+    hour = timedelta(hours=1)
+    some = {"noticed_late": (NOW - hour, NOW), "noticed_early": (NOW, NOW - hour), "before": (NOW - hour, NOW - hour)}
+    told = [alert(name, f"{name}@contoso.com", since=s, noticed_at=n) for name, (s, n) in some.items()]
+    await raised(store, *told)
+
+    begun = [await store.alerts.alerts_begun(at, at + hour) for at in (NOW - hour, NOW, NOW + hour)]
+
+    assert [["before"], ["noticed_early", "noticed_late"], []] == [[one.alert_id for one in some] for some in begun]
+
+
+async def test_alerts_of_one_kind_are_told_alone(store: Store) -> None:
+    """Such as those about the bot itself."""
+    await raised(store, alert("A1"), alert("A2", "secret:app", kind=AlertKind.HEALTH))
+
+    assert ["A2"] == [one.alert_id for one in await store.alerts.alerts(kind=AlertKind.HEALTH)]
+
+
+async def test_a_merge_sees_what_bears_the_name_and_what_is_open_of_a_kind(store: Store) -> None:
     """
     What ended is seen only when it is asked for by name; what stays as it was is not told as changed.
     """

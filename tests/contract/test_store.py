@@ -37,6 +37,16 @@ async def test_a_case_comes_back_as_it_went_in(store: Store) -> None:
     assert case == await store.case("C1")
 
 
+async def test_the_audit_trail_can_be_read_by_tag(store: Store) -> None:
+    """In order, and nothing else."""
+    for tag in (Tag.SOURCE_FAILING, Tag.ALERT_RAISED, Tag.SOURCE_WORKS_AGAIN):
+        await store.record(note(tag, source="defender"))
+
+    told = await store.audit_tagged([Tag.SOURCE_FAILING, Tag.SOURCE_WORKS_AGAIN])
+
+    assert [(1, Tag.SOURCE_FAILING), (3, Tag.SOURCE_WORKS_AGAIN)] == [(entry.seq, entry.tag) for entry in told]
+
+
 async def test_a_change_is_written_with_its_audit_entries(store: Store, clock: FakeClock) -> None:
     """
     A change raises the version, moves changed_at, and its entries stand in the trail.

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from cards.language import Words
-from services.alerts.model import Alert, AlertKind, Report, Severity, SourceName, SourceState
+from services.alerts.model import Alert, AlertKind, AlertState, Report, Severity, SourceName, SourceState
 from services.alerts.sections import WeeklySettings
 from services.alerts.summary import (
     LEASE_S,
@@ -208,6 +208,98 @@ async def test_a_week_is_gathered_from_what_the_store_knows(plain_store: Store, 
     assert (date(2026, 11, 16), date(2026, 11, 23)) == (summary.days[0].day, summary.days[-1].day)
     block_to_alert = next(one for one in summary.times if ("block", "alert") == (one.start, one.end))
     assert (2, 30.0) == (block_to_alert.n, block_to_alert.median_s)
+
+
+async def test_what_was_suspected_before_counts_in_the_week_in_which_it_was_blocked(
+    plain_store: Store, clock: FakeClock
+) -> None:
+    """Every block in one week alone: that of its start, or of its noticing if that came later."""
+    last_week = MONDAY - timedelta(days=3)
+    suspected_before = alert(1, MONDAY + timedelta(days=1), noticed_at=last_week)
+    noticed_late = alert(2, MONDAY - timedelta(seconds=9), noticed_at=MONDAY + timedelta(seconds=9), case_id="C1")
+    for one in (suspected_before, noticed_late, alert(3, last_week, case_id="C2")):
+        await plain_store.alerts.merge(TENANT, one.names, lambda known, one=one: [(one, ())])
+    for number, opened_at in enumerate((MONDAY + timedelta(minutes=1), MONDAY + timedelta(hours=1)), 1):
+        await plain_store.open_case(blocked_case(f"C{number}", None, opened_at), [note(Tag.CASE_OPENED, f"C{number}")])
+    summaries, week = weekly(plain_store, Poster(), clock), timedelta(days=7)
+
+    blocks = [(await summaries.gather(at - week, at)).blocks for at in (MONDAY, MONDAY + week, MONDAY + 2 * week)]
+
+    assert [1, 2, 0] == blocks
+
+
+@pytest.mark.parametrize(
+    ("ended", "blocks"),
+    [
+        (say("alert.ended.same", name="Jane"), 0),
+        (say("alert.ended.not_listed"), 0),
+        (say("alert.ended.connector_not_listed"), 0),
+        (say("alert.ended.elsewhere"), 1),
+    ],
+)
+async def test_what_turned_out_to_be_no_block_of_its_own_is_none(
+    plain_store: Store, clock: FakeClock, ended: Text, blocks: int
+) -> None:
+    """One account that was known by two names, or what no list ever showed."""
+    one = alert(1, MONDAY - timedelta(days=1), ended=ended, state=AlertState.ENDED, ended_at=MONDAY)
+    await plain_store.alerts.merge(TENANT, one.names, lambda known: [(one, ())])
+
+    assert blocks == (await weekly(plain_store, Poster(), clock).gather(MONDAY - timedelta(days=7), MONDAY)).blocks
+
+
+class Trouble:
+    """The restricted list fails and works again, as the watch writes it down."""
+
+    def __init__(self, store: Store, clock: FakeClock) -> None:
+        self.store, self.clock = store, clock
+
+    async def is_seen(self, *, working: bool, written: bool = True) -> None:
+        alerts = self.store.alerts
+        self.clock.advance(hours=1)
+        now, tag = self.clock.now(), Tag.SOURCE_WORKS_AGAIN if working else Tag.SOURCE_FAILING
+        claimed = await alerts.claim_source(SourceName.RESTRICTED_LIST, now, "r1", 60)
+        told = {"last_read_at": now, "failures": 0} if working else {"last_failed_at": now, "failures": 3}
+        entries = [note(tag, source=SourceName.RESTRICTED_LIST.value)] if written else []
+        await alerts.release_source(claimed.model_copy(update=told), *entries)
+
+    async def told(self, since: datetime, until: datetime) -> tuple[Text, ...]:
+        return (await weekly(self.store, Poster(), self.clock).gather(since, until)).unread
+
+
+async def test_a_list_that_was_unread_for_days_is_said_though_it_is_readable_now(
+    plain_store: Store, clock: FakeClock
+) -> None:
+    """From when to when, in that week alone; or few blocks would read as a quiet week."""
+    began, trouble = clock.now(), Trouble(plain_store, clock)
+    await trouble.is_seen(working=False)
+    clock.advance(days=5)
+    await trouble.is_seen(working=True)
+    week = timedelta(days=7)
+
+    (text,) = await trouble.told(began, began + week)
+
+    assert {"n": 1, "since": began + timedelta(hours=1), "until": began + timedelta(days=5, hours=2)} == {
+        name: getattr(text.params[name], "at", text.params[name]) for name in ("n", "since", "until")
+    }
+    assert all(
+        "{" not in Words(language).t(text) and "weekly" not in Words(language).t(text) for language in ("en", "sv")
+    )
+    assert () == await trouble.told(began + week, began + 2 * week) == await trouble.told(began - week, began)
+
+
+async def test_trouble_whose_end_was_not_written_down_ends_all_the_same(plain_store: Store, clock: FakeClock) -> None:
+    """At the last failure; while it goes on it is said once, as trouble of now."""
+    began, trouble = clock.now(), Trouble(plain_store, clock)
+    await trouble.is_seen(working=False)
+    span = began, began + timedelta(days=7)
+    assert ["weekly.unread_source_never"] == [text.key for text in await trouble.told(*span)]
+
+    await trouble.is_seen(working=True, written=False)
+    await trouble.is_seen(working=False)
+    await trouble.is_seen(working=True)
+
+    assert ["weekly.unread_during"] == [text.key for text in await trouble.told(*span)]
+    assert () == await trouble.told(clock.now(), clock.now() + timedelta(days=7))
 
 
 # --- once ------------------------------------------------------------------------------------------------------------
