@@ -8,6 +8,7 @@ cases takes; nobody handles or reads an alert about their own account. Every ord
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -48,6 +49,16 @@ NAMES_KEPT = timedelta(minutes=5)
 #: How often orders that are not carried out are looked for, and how long they are left to whoever took them.
 LOOK_EVERY_S = 30.0
 LEFT_FOR = timedelta(minutes=2)
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Reasons to refuse that a person is told in the words `alert.not_started.*`; every other one is said to be one.
+REFUSALS = frozenset(
+    {"other_tenant", "nobody_configured", "not_in_directory", "guest", "disabled", "not_requester", "subject"}
+)
+#: Refusals that only say that the directory did not answer: the order stands, and is tried again.
+_PASSING = frozenset({"cannot_check", "subject_unread"})
+_NO_ORDER: Mapping[str, None] = {"ordered_by": None, "ordered_at": None}
+_NOT_REFUSED: Mapping[str, None] = {"not_started": None, "not_started_for": None}
 
 _ABOUT_ACCOUNTS = frozenset({AlertKind.SENDER_RESTRICTED, AlertKind.SENDER_SUSPECTED, AlertKind.EARLY_WARNING})
 
@@ -378,11 +389,14 @@ class AlertDesk:
         return alert
 
     async def _open_about(self, target: str) -> list[str]:
-        """Ids of the open alerts about one thing: by its address or id, or else by a part of what it is called."""
+        """
+        Ids of the open alerts about one thing: by its address or id, or else by a part of what it is called. A part of
+        an id is nothing that anybody means.
+        """
         wanted = target.strip().casefold()
         alerts = [alert for alert in await self._store.alerts.alerts() if alert.tenant_id == self._tenant_id]
         found = [alert for alert in alerts if wanted in _called(alert)]
-        found = found or [alert for alert in alerts if any(wanted in name for name in _called(alert))]
+        found = found or [alert for alert in alerts if any(wanted in name for name in _called(alert) - _ids(alert))]
         if not found or not wanted:
             raise NoOpenAlert(query=target)
         names = dict.fromkeys(alert.about for alert in found)
@@ -494,6 +508,12 @@ def _called(alert: Alert) -> frozenset[str]:
     """Everything that people may call it, casefolded; the part of an address before the @ too."""
     names = {name.casefold() for name in (*alert.names, alert.name, *alert.name.split()) if name}
     return frozenset(names | {name.partition("@")[0] for name in names})
+
+
+def _ids(alert: Alert) -> frozenset[str]:
+    """Those of its names that are ids, which stand for it as a whole or not at all."""
+    oids = {oid.casefold() for oid in (alert.oid, *(report.oid for report in alert.reports)) if oid}
+    return frozenset(oids.union(name for name in _called(alert) if _GUID.fullmatch(name)))
 
 
 def _is_bare(alert: Alert) -> bool:

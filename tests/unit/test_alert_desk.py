@@ -392,6 +392,16 @@ async def test_whom_a_snooze_means_must_be_clear(office: Office) -> None:
             await office.desk.snooze(SnoozeAlert(actor(MEGAN), HOUR, target=target))
 
 
+async def test_a_part_of_an_id_is_nobody(office: Office) -> None:
+    """Whom somebody calls Ada is not the account whose object id has these letters in it; the whole id is."""
+    oid = "7c2ada91-0000-4000-8000-00000000beef"
+    await raised(office.store, alert(about="bob@contoso.com", oid=oid))
+    with pytest.raises(NoOpenAlert):
+        await office.desk.snooze(SnoozeAlert(actor(MEGAN), HOUR, target="ada"))
+
+    assert 1 == len(await office.desk.snooze(SnoozeAlert(actor(MEGAN), HOUR, target=oid.upper())))
+
+
 async def test_not_now_keeps_the_first_name(office: Office) -> None:
     """A second press changes nothing; a snooze takes its place."""
     await raised(office.store, alert())
