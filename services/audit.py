@@ -91,6 +91,7 @@ class Tag(StrEnum):
     ALERT_SNOOZED = "reader:alert:snoozed"
     ALERT_SET_ASIDE = "reader:alert:set_aside"
     ALERT_STARTED = "requester:alert:started"
+    ALERT_NOT_STARTED = "requester:alert:not_started"
     ALERT_UNDELIVERED = "watch:alert:undelivered"
     SOURCE_FAILING = "watch:source:failing"
     SOURCE_WORKS_AGAIN = "watch:source:works_again"

@@ -249,7 +249,7 @@ class AlertDesk:
             about = {"about": alert.about, "noticed_at": alert.noticed_at.isoformat()}
             entry = note(Tag.ALERT_STARTED, case.case_id, by, alert_id=alert.alert_id, **about)
             changes = {"case_id": case.case_id, "snoozed_until": None, "set_aside_by": None, "set_aside_at": None}
-            return alert.model_copy(update=changes), [entry]
+            return alert.model_copy(update={**changes, **_NOT_REFUSED}), [entry]
 
         alert = await self._store.alerts.change_alert(seen.alert_id, keep)
         await self._poster.alerts_changed([alert.alert_id])
@@ -284,7 +284,7 @@ class AlertDesk:
         if not alerts:
             raise AlertOver(digest_id=order.digest_id)
         started = await self.start(StartAlert(order.by, alerts[0].alert_id))
-        ordered = {"ordered_by": order.by, "ordered_at": self._clock.now()}
+        ordered = {"ordered_by": order.by, "ordered_at": self._clock.now(), **_NOT_REFUSED}
         others = await self._store.alerts.change_alerts(
             [alert.alert_id for alert in alerts[1:]],
             lambda alert: (alert.model_copy(update=ordered) if alert.is_open else alert, []),
@@ -313,12 +313,38 @@ class AlertDesk:
     async def _carry_out_each(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             try:
-                await self._carry_out(alert)
-            except UserError as error:  # over meanwhile, or no longer for this person to order
-                log.warning("alert_not_started", alert_id=alert.alert_id, error=str(error))
-                await self._forget_order(alert)
+                await self._carry_out_or_say_why(alert)
             except Exception as error:  # the outermost level of each order: a fault in one must not stop the others
                 log.exception("alert_not_started", alert_id=alert.alert_id, error=type(error).__name__)
+
+    async def _carry_out_or_say_why(self, alert: Alert) -> None:
+        try:
+            await self._carry_out(alert)
+        except AlertOver:  # nobody waits for it any more, and its card says so
+            await self._forget_order(alert)
+        except UserError as error:
+            log.warning("alert_not_started", alert_id=alert.alert_id, error=str(error))
+            await self._say_why(alert, error.reason if isinstance(error, NotAllowed) else error.key)
+
+    async def _say_why(self, seen: Alert, reason: str) -> None:
+        """
+        On the alert, for everybody who reads its card. The order is given up, on the record, unless it was the
+        directory that did not answer: then it is tried again.
+        """
+        stands = reason in _PASSING
+        word = "unread" if stands else reason if reason in REFUSALS else "refused"
+        told = {"not_started": say(f"alert.not_started.{word}"), "not_started_for": seen.ordered_by}
+
+        def tell(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+            if seen.ordered_by is None or alert.ordered_by != seen.ordered_by:  # carried out meanwhile, or not ours
+                return alert, []
+            if stands:
+                return alert.model_copy(update=told), []
+            entry = _note(Tag.ALERT_NOT_STARTED, alert, seen.ordered_by, reason=reason)
+            return alert.model_copy(update={**told, **_NO_ORDER}), [entry]
+
+        if await self._store.alerts.change_alerts([seen.alert_id], tell):
+            await self._poster.alerts_changed([seen.alert_id])
 
     async def _carry_out(self, seen: Alert) -> None:
         """Start one, unless somebody else has taken the order since. It stays ordered until its case is begun."""
@@ -338,8 +364,7 @@ class AlertDesk:
         await self._forget_order(seen)
 
     async def _forget_order(self, alert: Alert) -> None:
-        done = {"ordered_by": None, "ordered_at": None}
-        await self._store.alerts.change_alerts([alert.alert_id], lambda alert: (alert.model_copy(update=done), []))
+        await self._store.alerts.change_alerts([alert.alert_id], lambda alert: (alert.model_copy(update=_NO_ORDER), []))
 
     async def snooze(self, order: SnoozeAlert) -> tuple[Alert, ...]:
         """

@@ -138,6 +138,9 @@ class Alert(Value):
     #: carried out.
     ordered_by: Actor | None = None
     ordered_at: datetime | None = None
+    #: Why the last such order could not be carried out, and whose it was; while it still stands it is tried again.
+    not_started: Text | None = None
+    not_started_for: Actor | None = None
     #: When it was put before people: as a card of its own, or as a row of a digest.
     posted_at: datetime | None = None
     #: How many readings running did not show it any more.

@@ -20,11 +20,13 @@ from services.errors import (
     AlertNotFound,
     AlertOver,
     BadDuration,
+    BadInput,
     NoOpenAlert,
     NotAllowed,
     PermissionMissing,
     ServiceError,
     SeveralAlerts,
+    UserError,
 )
 from services.store import Store
 from tests.fakes import given
@@ -345,6 +347,67 @@ async def test_an_order_to_start_them_all_outlives_a_restart(office: Office) -> 
     office.clock.advance(minutes=2)
     await asyncio.gather(office.another().carry_out_orders(), office.another().carry_out_orders())
     assert 5 == len({*office.casework.begun}) == len(office.casework.opened)
+
+
+async def test_an_order_waits_for_a_directory_that_does_not_answer(office: Office) -> None:
+    """Whether somebody may ask was not refused, but not known: it is tried again, and said on the card meanwhile."""
+    opens = office.casework.open_case
+    await raised(office.store, *[one.model_copy(update={"digest_id": "D1"}) for one in campaign(3)])
+    busy = [None, NotAllowed("cannot_check"), NotAllowed("cannot_check")]
+
+    async def sometimes(order: OpenCase) -> Case:
+        if busy and (fault := busy.pop(0)) is not None:
+            raise fault
+        return await opens(order)
+
+    office.casework.open_case = sometimes  # type: ignore[method-assign]
+    await office.desk.start_all(StartAll(actor(ALEX), "D1"))
+    await office.desk.settled()
+    waiting = [one for one in await office.store.alerts.alerts() if one.case_id is None]
+    assert [("alert.not_started.unread", actor(ALEX))] * 2 == [
+        (one.not_started.key if one.not_started else "", one.ordered_by) for one in waiting
+    ]
+    assert {one.alert_id for one in waiting} <= {*office.poster.told}
+
+    office.clock.advance(minutes=2)
+    await office.desk.carry_out_orders()
+    alerts = await office.store.alerts.alerts()
+    assert {(None, None, True)} == {(one.not_started, one.ordered_by, one.case_id is not None) for one in alerts}
+    assert Tag.ALERT_NOT_STARTED not in await office.tags()
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (NotAllowed("disabled"), "alert.not_started.disabled"),
+        (NotAllowed("never"), "alert.not_started.refused"),
+        (BadInput(what="query"), "alert.not_started.refused"),
+    ],
+)
+async def test_an_order_that_is_given_up_is_told_and_on_the_record(
+    office: Office, refusal: UserError, told: str
+) -> None:
+    """Whose it was and why; whoever starts it then takes the words away."""
+    opens = office.casework.open_case
+    await raised(office.store, *[one.model_copy(update={"digest_id": "D1"}) for one in campaign(2)])
+    answers = [None, refusal]
+
+    async def at_first(order: OpenCase) -> Case:
+        if answers and (fault := answers.pop(0)) is not None:
+            raise fault
+        return await opens(order)
+
+    office.casework.open_case = at_first  # type: ignore[method-assign]
+    await office.desk.start_all(StartAll(actor(ALEX), "D1"))
+    await office.desk.settled()
+    (left,) = [one for one in await office.store.alerts.alerts() if one.case_id is None]
+    assert left.not_started is not None
+    assert (told, actor(ALEX), None) == (left.not_started.key, left.not_started_for, left.ordered_by)
+    assert Tag.ALERT_NOT_STARTED in await office.tags() and left.alert_id in office.poster.told
+
+    await office.desk.start(start(alert_id=left.alert_id))
+    kept = await office.kept(left.alert_id)
+    assert (None, None) == (kept.not_started, kept.not_started_for)
 
 
 async def test_a_refusal_to_start_them_all_is_told_at_once(office: Office) -> None:

@@ -19,9 +19,9 @@ from cards.samples import campaign as mixed_campaign
 from cards.samples import sample_week
 from cards.views import AlertView, Tone, View
 from cards.weekly import weekly
-from services.alerts.desk import ListedBlock, OpenAlerts, RestrictedNow
+from services.alerts.desk import REFUSALS, ListedBlock, OpenAlerts, RestrictedNow
 from services.alerts.model import AlertKind, AlertState, Severity, SourceName, SourceState
-from services.cases import CaseState, Finding, SignalState, say
+from services.cases import CaseState, Finding, SignalState, Verdict, VerdictLabel, say
 from services.errors import SeveralAlerts
 from tests.fakes import given
 from tests.fakes.alerting import alert, campaign, later
@@ -129,11 +129,7 @@ def test_a_case_takes_the_buttons_and_an_ended_one_gives_them_back():
     assert "Nobody deals with it now" in shown(denied)
 
 
-@pytest.mark.parametrize(
-    "why",
-    ["unread", "other_tenant", "nobody_configured", "not_in_directory", "guest", "disabled", "not_requester"]
-    + ["subject", "refused"],
-)
+@pytest.mark.parametrize("why", ["unread", "refused", *sorted(REFUSALS)])
 @pytest.mark.parametrize("language", languages())
 def test_an_order_that_was_not_carried_out_is_told_and_still_waits(why, language):
     """On the card and in the digest, with whose order it was."""
