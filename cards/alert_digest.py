@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cards import faces
-from cards.alerts import is_about_everybody, mentions_of, needs_somebody, reasons, since, state_lines, who
+from cards.alerts import is_about_everybody, is_good_news, mentions_of, needs_somebody, reasons, since, state_lines, who
 from cards.views import AlertTableView, Button, Form, Mark, NoticeView, TableRow, Tone
 from services.alerts.desk import ListedBlock, OpenAlerts, RestrictedNow
 from services.alerts.model import (
@@ -64,7 +64,7 @@ def digest(
     everything = Button("alert_start_all", say("button.alert_start_all", n=len(startable)), here, style="positive")
     return AlertTableView(
         headline=_headline(alerts),
-        tone=_tone(waiting, any(alert.is_open for alert in alerts)),
+        tone=_tone(waiting, not all(is_good_news(alert, _case(alert, cases)) for alert in alerts)),
         needed=_counted(alerts, cases, waiting),
         calls=say("alert.calls") if called else None,
         mentions=called,
@@ -123,9 +123,9 @@ def _counted(alerts: Sequence[Alert], cases: Cases, waiting: Sequence[Alert]) ->
     return (say("word.listed", items=told), *((say("digest.campaign"),) if waiting else ()))
 
 
-def _tone(waiting: Sequence[Alert], any_open: bool) -> Tone:
+def _tone(waiting: Sequence[Alert], any_left: bool) -> Tone:
     if not waiting:
-        return Tone.NEUTRAL if any_open else Tone.GOOD
+        return Tone.NEUTRAL if any_left else Tone.GOOD
     return Tone.ATTENTION if max(alert.severity for alert in waiting) is Severity.HIGH else Tone.WARNING
 
 
@@ -269,7 +269,8 @@ def _lines(*values: str) -> tuple[Text, ...]:
 def _mark(alert: Alert, case: Case | None, now: datetime) -> Mark:
     """How it stands, in a few words."""
     if not alert.is_open:
-        return Mark("✓", say("digest.row.over"), "good")
+        is_good = is_good_news(alert, case)
+        return Mark("✓", say("digest.row.over"), "good" if is_good else "default")
     if case is not None and case.state not in WITHOUT_RESULT:
         return Mark(faces.CASES[case.state].symbol, say("digest.row.case", case=case.case_id, state=_short(case)))
     told = state_lines(alert, case, now)

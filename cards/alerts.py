@@ -36,6 +36,9 @@ _PORTALS = (".microsoft.com", ".microsoft.us", ".azure.com", ".azure.us")
 SNOOZE_HOURS = (1, 4, 24)
 #: How many parts of Microsoft's reason are shown: the rest stands in the case.
 MAX_REASONS = 3
+#: How an alert ended when a case of ours has ended it, and when another alert goes on about the same account.
+_ENDED_BY_CASE = frozenset(f"alert.ended.{how}" for how in ("our_case", "our_case_approved", "dealt_with"))
+_GOES_ON = frozenset({"alert.ended.again", "alert.ended.same"})
 #: Nobody needs more people than this called to one alert.
 MAX_MENTIONS = 5
 
@@ -142,7 +145,7 @@ def state_lines(alert: Alert, case: Case | None, now: datetime) -> tuple[Text, .
     """What became of it; nothing while it waits for somebody and nobody has tried."""
     if not alert.is_open:
         over = say("alert.over", at=alert.ended_at) if alert.ended_at else None
-        return tuple(line for line in (alert.ended, over) if line)
+        return tuple(line for line in (alert.ended, over, _unexamined(alert, case)) if line)
     if alert.case_id is not None:
         return (_case_line(alert.case_id, case), *(() if is_in_hand(alert, case) else _not_started(alert)))
     if is_snoozed(alert, now):
@@ -157,6 +160,28 @@ def _not_started(alert: Alert) -> tuple[Text, ...]:
     if alert.not_started is None:
         return ()
     return (say("alert.not_started", by=_name(alert.not_started_for), why=alert.not_started),)
+
+
+def is_good_news(alert: Alert, case: Case | None) -> bool:
+    """
+    Whether it is over and there is nothing left to do. A block that no case of ours has ended says nothing about who is
+    in the account, unless a case has looked into that.
+    """
+    if alert.is_open or alert.kind is not AlertKind.SENDER_RESTRICTED or is_about_everybody(alert):
+        return not alert.is_open
+    return _ended(alert) in _ENDED_BY_CASE or (case is not None and case.verdict is not None)
+
+
+def _unexamined(alert: Alert, case: Case | None) -> Text | None:
+    """What to type to have the account looked into; nothing where another alert about it goes on."""
+    is_unread = alert.case_id is not None and case is None
+    if is_good_news(alert, case) or is_unread or _ended(alert) in _GOES_ON:
+        return None
+    return say("alert.unexamined", address=alert.about)
+
+
+def _ended(alert: Alert) -> str:
+    return alert.ended.key if alert.ended else ""
 
 
 def _case_line(case_id: str, case: Case | None) -> Text:
@@ -175,7 +200,7 @@ def _name(actor: Actor | None) -> str | Text:
 
 def _tone(alert: Alert, case: Case | None, now: datetime) -> Tone:
     if not alert.is_open:
-        return Tone.GOOD
+        return Tone.GOOD if is_good_news(alert, case) else Tone.NEUTRAL
     return _TONES[alert.severity] if needs_somebody(alert, case, now) else Tone.NEUTRAL
 
 

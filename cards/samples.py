@@ -953,6 +953,7 @@ def sample_alerts() -> dict[str, Alert]:
     jane, later = _alert_about_jane(), NOW + timedelta(minutes=20)
     read = jane.model_copy(update={"impression": impression})
     case = {"case_id": "K4P7Z9"}
+    by_case = say("alert.ended.our_case_approved", **case, by=_MEGAN.name)
     return {
         "new": jane,
         "restricted": read,
@@ -998,8 +999,9 @@ def sample_alerts() -> dict[str, Alert]:
         "case_denied": read.model_copy(update=case),
         "snoozed": read.model_copy(update={"snoozed_until": NOW + timedelta(hours=4), "snoozed_by": _MEGAN}),
         "set_aside": read.model_copy(update={"set_aside_by": _MEGAN, "set_aside_at": NOW}),
-        "over": read.model_copy(
-            update={"state": AlertState.ENDED, "ended_at": later, "ended": say("outcome.unblocked"), **case}
+        "over": read.model_copy(update={"state": AlertState.ENDED, "ended_at": later, "ended": by_case, **case}),
+        "lifted": read.model_copy(
+            update={"state": AlertState.ENDED, "ended_at": later, "ended": say("alert.ended.elsewhere")}
         ),
     }
 
@@ -1061,7 +1063,8 @@ def _alert_cards() -> dict[str, View]:
 
 def _digest_cards() -> dict[str, View]:
     case = {"K4P7Z9": sample_cases()["awaiting_approval"]}
-    over = tuple(alert.model_copy(update={"state": AlertState.ENDED, "ended_at": NOW}) for alert in campaign(6))
+    ended = {"state": AlertState.ENDED, "ended_at": NOW, "ended": sample_alerts()["over"].ended}
+    over = tuple(alert.model_copy(update=ended) for alert in campaign(6))
     hostile = tuple(alert.model_copy(update={"name": _HOSTILE * 3, "about": _HOSTILE * 3}) for alert in campaign(12))
     return {
         "alert_digest": digest(campaign(6), case, NOW, digest_id="D1", mentions=(_MEGAN,)),

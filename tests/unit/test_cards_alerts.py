@@ -30,6 +30,7 @@ from tests.fakes.people import MEGAN, actor
 from tests.unit.test_cards_render import words_of
 
 MEGANS = (actor(MEGAN),)
+EXAMINED = Verdict(label=VerdictLabel.NO_EVIDENCE, score=0, completeness=1, checked=8, total=8)
 
 
 def shown(view: View, language: str = "en") -> str:
@@ -151,6 +152,25 @@ def test_put_off_it_calls_nobody_and_can_still_be_started():
     assert "Megan has seen it" in shown(left)
     assert all("alert_start" in verbs(view) and not view.mentions for view in (snoozed, left))
     assert card(**later(NOW)).mentions
+
+
+@pytest.mark.parametrize(
+    ("ended", "verdict", "tone", "is_said"),
+    [
+        ("elsewhere", None, Tone.NEUTRAL, True),
+        ("by_itself", None, Tone.NEUTRAL, True),
+        ("by_itself", EXAMINED, Tone.GOOD, False),
+        ("again", None, Tone.NEUTRAL, False),
+        ("our_case", None, Tone.GOOD, False),
+    ],
+)
+def test_the_end_of_a_block_is_no_news_about_the_account(ended, verdict, tone, is_said):
+    """Green when our case has ended it or has looked into the account; else the card says what to type."""
+    case = given.case(state=CaseState.DENIED, verdict=verdict) if verdict else None
+    how = say(f"alert.ended.{ended}", case_id="C1")
+    view = card(state=AlertState.ENDED, ended=how, ended_at=NOW, case_id="C1" if case else None, case=case)
+
+    assert (tone, is_said) == (view.tone, "type “check jane@contoso.com”" in shown(view))
 
 
 @pytest.mark.parametrize(
