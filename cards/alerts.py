@@ -39,6 +39,8 @@ MAX_REASONS = 3
 #: How an alert ended when a case of ours has ended it, and when another alert goes on about the same account.
 _ENDED_BY_CASE = frozenset(f"alert.ended.{how}" for how in ("our_case", "our_case_approved", "dealt_with"))
 _GOES_ON = frozenset({"alert.ended.again", "alert.ended.same"})
+#: What can be wrong with the bot itself, beside its sources and permissions.
+_PARTS = frozenset({"certificate", "secret", "approvals_conversation", "alerts_conversation", "delivery", "unchecked"})
 #: Nobody needs more people than this called to one alert.
 MAX_MENTIONS = 5
 
@@ -145,7 +147,7 @@ def state_lines(alert: Alert, case: Case | None, now: datetime) -> tuple[Text, .
     """What became of it; nothing while it waits for somebody and nobody has tried."""
     if not alert.is_open:
         over = say("alert.over", at=alert.ended_at) if alert.ended_at else None
-        return tuple(line for line in (alert.ended, over, _unexamined(alert, case)) if line)
+        return tuple(line for line in (_how_it_ended(alert), over, _unexamined(alert, case)) if line)
     if alert.case_id is not None:
         return (_case_line(alert.case_id, case), *(() if is_in_hand(alert, case) else _not_started(alert)))
     if is_snoozed(alert, now):
@@ -160,6 +162,24 @@ def _not_started(alert: Alert) -> tuple[Text, ...]:
     if alert.not_started is None:
         return ()
     return (say("alert.not_started", by=_name(alert.not_started_for), why=alert.not_started),)
+
+
+def _how_it_ended(alert: Alert) -> Text | None:
+    """How, and of the bot itself which part it was about."""
+    part = _part_of_us(alert) if _ended(alert) == "alert.ended.works_again" else None
+    return say("alert.works_again", part=part) if part else alert.ended
+
+
+def _part_of_us(alert: Alert) -> Text | None:
+    """The part of the bot that a health alert is about; None for one that has no name."""
+    what, _, name = alert.about.partition(":")
+    if what == "source":
+        return say(f"health.source.{name}")
+    if what == "permission" and alert.report.what is not None:
+        told = alert.report.what.params
+        return say("alert.part.permission", names=told.get("permissions") or told.get("permission"))
+    part = name if what == "conversation" else what
+    return say(f"alert.part.{part}") if part in _PARTS else None
 
 
 def is_good_news(alert: Alert, case: Case | None) -> bool:

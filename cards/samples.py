@@ -995,6 +995,9 @@ def sample_alerts() -> dict[str, Alert]:
                 at=NOW - timedelta(minutes=4),
             ),
         ),
+        "health_over": _alert(
+            AlertKind.HEALTH, about="source:restricted_list", name="", source=SourceName.HEALTH
+        ).model_copy(update={"state": AlertState.ENDED, "ended_at": later, "ended": say("alert.ended.works_again")}),
         "in_case": read.model_copy(update=case),
         "case_denied": read.model_copy(update=case),
         "snoozed": read.model_copy(update={"snoozed_until": NOW + timedelta(hours=4), "snoozed_by": _MEGAN}),

@@ -22,6 +22,7 @@ from cards.weekly import weekly
 from services.alerts.desk import REFUSALS, ListedBlock, OpenAlerts, RestrictedNow
 from services.alerts.model import AlertKind, AlertState, Severity, SourceName, SourceState
 from services.cases import CaseState, Finding, SignalState, Verdict, VerdictLabel, say
+from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
 from services.errors import SeveralAlerts
 from tests.fakes import given
 from tests.fakes.alerting import alert, campaign, later
@@ -171,6 +172,28 @@ def test_the_end_of_a_block_is_no_news_about_the_account(ended, verdict, tone, i
     view = card(state=AlertState.ENDED, ended=how, ended_at=NOW, case_id="C1" if case else None, case=case)
 
     assert (tone, is_said) == (view.tone, "type “check jane@contoso.com”" in shown(view))
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [
+        *[(f"source:{name.value}", say(f"health.source.{name.value}")) for name in SourceName],
+        ("source:weekly_summary", say("health.source.weekly_summary")),
+        *[(f"{name}:app", say(f"alert.part.{name}")) for name in ("certificate", "secret", "delivery", "unchecked")],
+        *[
+            (f"conversation:{name}", say(f"alert.part.{name}"))
+            for name in (ALERTS_CONVERSATION, APPROVALS_CONVERSATION)
+        ],
+        ("permission:1", say("alert.part.permission", names="User.Read.All")),
+    ],
+)
+def test_what_works_again_is_named(about, said, language):
+    """Whoever reads the end of an alert need not look for its beginning."""
+    what = say("health.permission_gone", permission="User.Read.All", resource="Microsoft Graph")
+    ended = {"state": AlertState.ENDED, "ended": say("alert.ended.works_again"), "ended_at": NOW}
+
+    assert Words(language).t(said) in shown(card(kind=AlertKind.HEALTH, about=about, what=what, **ended), language)
 
 
 @pytest.mark.parametrize(
