@@ -12,7 +12,17 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cards import faces
-from cards.alerts import is_about_everybody, is_good_news, mentions_of, needs_somebody, reasons, since, state_lines, who
+from cards.alerts import (
+    ends_by_itself,
+    is_about_everybody,
+    is_good_news,
+    mentions_of,
+    needs_somebody,
+    reasons,
+    since,
+    state_lines,
+    who,
+)
 from cards.views import AlertTableView, Button, Form, Mark, NoticeView, TableRow, Tone
 from services.alerts.desk import ListedBlock, OpenAlerts, RestrictedNow
 from services.alerts.model import (
@@ -25,7 +35,7 @@ from services.alerts.model import (
     can_be_started,
     is_in_hand,
 )
-from services.cases import Actor, Case, Text, say
+from services.cases import Actor, Case, SignalState, Text, say
 from services.diagnosis.causes import main_reasons
 
 ROWS = 10
@@ -238,10 +248,24 @@ def _row(alert: Alert, case: Case | None, now: datetime, on: Mapping[str, str]) 
     why = reasons(alert, _REASONS_IN_A_ROW)[:_REASONS_IN_A_ROW]
     return TableRow(
         who=(first, *address),
-        said=(since(alert), *why),
+        said=(since(alert), *(_ends(alert) if alert.is_open else ()), *why, *_found_line(alert)),
         mark=_mark(alert, case, now),
         button=_row_button(alert, case, on),
     )
+
+
+def _ends(alert: Alert) -> tuple[Text, ...]:
+    return (say("restricted.temporary"),) if ends_by_itself(alert) else ()
+
+
+def _found_in(alert: Alert) -> tuple[str, ...]:
+    """The quick checks that found something; what was not read yet, or could not be, is nothing found."""
+    return tuple(finding.signal_id for finding in alert.impression or () if finding.state is SignalState.FOUND)
+
+
+def _found_line(alert: Alert) -> tuple[Text, ...]:
+    found = _found_in(alert)
+    return (say("digest.row.found", signals=[say(f"digest.found.{name}") for name in found]),) if found else ()
 
 
 def _title(alert: Alert) -> str:
@@ -288,11 +312,15 @@ def _case(alert: Alert, cases: Cases) -> Case | None:
 
 
 def _what_waits_first(alerts: Sequence[Alert], cases: Cases, now: datetime) -> list[Alert]:
-    """What waits for somebody, then what is in hand or was put off, then what is over; in each the worst and newest."""
+    """
+    What waits for somebody, then what is in hand or was put off, then what is over. In each the worst comes first: as
+    bad, what does not end by itself, of that the accounts in which most was found, and then the newest.
+    """
 
-    def place(alert: Alert) -> tuple[int, int, float]:
+    def place(alert: Alert) -> tuple[int, int, bool, int, float]:
         group = 0 if needs_somebody(alert, _case(alert, cases), now) else 1 if alert.is_open else 2
-        return group, -alert.severity, -alert.since.timestamp()
+        ends = ends_by_itself(alert)
+        return group, -alert.severity, ends, -len(_found_in(alert)), -alert.since.timestamp()
 
     return sorted(alerts, key=place)
 

@@ -112,6 +112,11 @@ def _of_everybody(what: str, alert: Alert) -> str:
     return f"alert.{what}.{'tenant_restricted' if restricted else 'tenant_warning'}"
 
 
+def ends_by_itself(alert: Alert) -> bool:
+    """Whether Microsoft has stopped it for the day only."""
+    return alert.kind is AlertKind.SENDER_RESTRICTED and bool(alert.report.temporary)
+
+
 def since(alert: Alert) -> Text:
     if alert.is_since_known:
         return say("alert.since", at=alert.since)
@@ -230,7 +235,7 @@ def _meaning(alert: Alert) -> tuple[Text, ...]:
         return ()
     if alert.kind is AlertKind.HEALTH:
         return reasons(alert)
-    if alert.kind is AlertKind.SENDER_RESTRICTED and alert.report.temporary:
+    if ends_by_itself(alert):
         return (say("alert.means.until_tomorrow"),)
     if is_about_everybody(alert):
         return (say(_of_everybody("means", alert)),)

@@ -20,6 +20,7 @@ from cards.samples import sample_week
 from cards.views import AlertView, Tone, View
 from cards.weekly import weekly
 from services.alerts.desk import REFUSALS, ListedBlock, OpenAlerts, RestrictedNow
+from services.alerts.impressions import SIGNALS
 from services.alerts.model import AlertKind, AlertState, Severity, SourceName, SourceState
 from services.cases import CaseState, Finding, SignalState, Verdict, VerdictLabel, say
 from services.casework import ALERTS_CONVERSATION, APPROVALS_CONVERSATION
@@ -256,6 +257,34 @@ def test_a_digest_shows_the_worst_that_waits_first():
     assert [*["alert_start"] * 3, "alert_case", None] == [row.button.verb if row.button else None for row in view.rows]
 
 
+def found(*names: str) -> tuple[Finding, ...]:
+    """A first impression in which these found something, and another one nothing."""
+    states = {**dict.fromkeys(SIGNALS, SignalState.CLEAR), **dict.fromkeys(names, SignalState.FOUND)}
+    return tuple(Finding(signal_id=name, state=state, summary=say("word.yes")) for name, state in states.items())
+
+
+def test_of_what_is_as_bad_the_account_in_which_more_was_found_comes_first():
+    """What ends by itself comes after what does not; each row says in a line what there is to know."""
+    newest = alert("A1", "newest@contoso.com", since=NOW + timedelta(hours=1), impression=found())
+    unread = alert("A2", "unread@contoso.com")
+    rules = alert("A3", "rules@contoso.com", impression=found("inbox_rules"))
+    both = alert("A4", "both@contoso.com", impression=found("inbox_rules", "forwarding"))
+    ends = alert("A5", "ends@contoso.com", impression=found(*SIGNALS), temporary=True)
+    view = alert_list(OpenAlerts((newest, unread, ends, rules, both)), NOW)
+
+    told = {row.who[0].params["items"][0].partition("@")[0]: row.said for row in view.rows}
+    assert ["both", "rules", "newest", "unread", "ends"] == [*told]
+    assert "Found: inbox rules, forwarding" in [Words("en").t(line).replace(" and", ",") for line in told["both"]]
+    assert all("Found" not in Words("en").t(line) for name in ("newest", "unread") for line in told[name])
+    assert "Ends by itself at midnight UTC" in [Words("en").t(line) for line in told["ends"]]
+
+
+@pytest.mark.parametrize("language", languages())
+def test_everything_that_a_first_impression_may_find_has_a_short_word(language):
+    """Also what is added to it later."""
+    assert shown(digest([alert(impression=found(*SIGNALS))], {}, NOW, digest_id="D1"), language)
+
+
 def test_every_account_stands_on_exactly_one_page():
     """Ten rows each; a page that is no longer there is the last one."""
     alerts = campaign(23)
@@ -270,7 +299,11 @@ def test_every_account_stands_on_exactly_one_page():
 @pytest.mark.parametrize("language", languages())
 def test_a_digest_of_two_thousand_fits_into_teams(language):
     """Under 28 KB, which is the least that any source says."""
-    rendered = render(digest(mixed_campaign(2000), {}, NOW, digest_id="D1", mentions=MEGANS), language, strict=True)
+    reason = {"ExceedingLimitType": "External", "ExternalRecipientCountToday": "2871"}
+    (report,) = alert(temporary=True, reason=reason).reports
+    told = {"impression": found(*SIGNALS), "reports": (report,)}
+    everybody = [one.model_copy(update=told) for one in mixed_campaign(2000)]
+    rendered = render(digest(everybody, {}, NOW, digest_id="D1", mentions=MEGANS), language, strict=True)
 
     assert ROWS + 1 == str(rendered.card).count("'TableRow'")
     assert len(str(rendered.card).encode()) < 28 * 1024
