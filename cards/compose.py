@@ -50,6 +50,7 @@ from services.cases import (
     ApprovalPurpose,
     ApprovalState,
     Block,
+    BlockKind,
     Case,
     CaseKind,
     CaseState,
@@ -538,13 +539,18 @@ def _reasoned(mark: Mark, reason: Text | None) -> Mark:
     return replace(mark, word=reason) if reason else mark
 
 
+def _why_nothing_to_unblock(case: Case) -> Text:
+    ends_by_itself = case.block is not None and case.block.kind is BlockKind.UNTIL_TOMORROW
+    return say("checklist.block_ends_by_itself" if ends_by_itself else "checklist.nothing_to_unblock")
+
+
 def _unblock_mark(case: Case, state: StepState) -> Mark:
     """A locked case names what step 2 waits for; before it got stuck, step 1 as a whole is enough."""
     mark = faces.step_mark(state)
     if case.state is CaseState.UNBLOCKED and case.follow_up and not case.follow_up.first_delivered_at:
         return _reasoned(mark, say("checklist.waiting_for_mail") if case.kind is CaseKind.ACCOUNT else None)
     if state is StepState.NOT_NEEDED:
-        return _reasoned(mark, say("checklist.nothing_to_unblock") if case.contain_only else None)
+        return _reasoned(mark, _why_nothing_to_unblock(case) if case.contain_only else None)
     if state is StepState.WAITING:
         return _reasoned(mark, say("checklist.waits_for_secure"))
     if case.state is CaseState.CONTAINING:

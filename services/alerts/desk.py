@@ -512,11 +512,14 @@ class AlertDesk:
 
 
 def _order_for(alert: Alert, by: Actor) -> OpenCase:
-    """The case that this alert asks for. An account that still sends is not on the list, but may be taken over."""
+    """
+    The case that this alert asks for. An account that still sends is not on the list, and one that is stopped for the
+    day needs nobody to lift that, but either may be taken over.
+    """
     if alert.kind is AlertKind.CONNECTOR_BLOCKED:
         return OpenCase(by=by, query=alert.about, kind=CaseKind.CONNECTOR)
     query = alert.about if "@" in alert.about or not alert.oid else alert.oid
-    if alert.kind is AlertKind.SENDER_RESTRICTED:
+    if alert.kind is AlertKind.SENDER_RESTRICTED and not alert.report.temporary:
         return OpenCase(by=by, query=query)
     return OpenCase(by=by, query=query, contain_only=True, because=_because(alert))
 
@@ -524,6 +527,8 @@ def _order_for(alert: Alert, by: Actor) -> OpenCase:
 def _because(alert: Alert) -> Text:
     """What whoever approves has to know, since no check of the case may show it."""
     report = alert.report
+    if report.temporary:
+        return say("case.because_until_tomorrow", at=alert.since)
     if report.what is not None:
         return say("case.because_warning", at=alert.since, what=report.what)
     return say("case.because_alert", at=alert.since, title=report.title)

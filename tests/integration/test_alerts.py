@@ -300,6 +300,22 @@ async def test_who_may_not_start_it_may_still_put_it_off(here: Watched) -> None:
     assert (await here.alert()).set_aside_by is not None
 
 
+async def test_what_ends_by_itself_is_looked_into_all_the_same(here: Watched) -> None:
+    """The block for the day needs nobody; the account is examined, and securing it is what approvers are asked for."""
+    await here.block("jane@contoso.com", temporary=True)
+    card = await here.card("Jane", "ends by itself")
+    await here.press("alex", "alert_start", card)
+    prompt = await here.teams.card("approvals", "until midnight UTC")
+    await here.teams.click("megan", "approve", activity_id=prompt["activity_id"])
+
+    await until(lambda: _is_contained(here))
+    assert "alert_start" not in verbs((await here.cards("Jane"))[-1])
+
+
+async def _is_contained(here: Watched) -> bool:
+    return [CaseState.CONTAINED] == [case.state for case in await here.store.cases()]
+
+
 async def test_nobody_starts_the_case_of_their_own_account(here: Watched) -> None:
     """Alex is blocked himself and may not handle it."""
     await here.block("alex@contoso.com")

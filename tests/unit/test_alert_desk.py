@@ -184,6 +184,16 @@ async def test_an_account_that_still_sends_is_contained(office: Office, kind: Al
     assert "Suspicious email sending patterns detected" == order.because.params["title"]
 
 
+async def test_an_account_that_is_stopped_for_the_day_is_contained(office: Office) -> None:
+    """That ends without anybody, and an attacker does not: what has to be looked into is the account."""
+    await raised(office.store, alert(temporary=True))
+    await office.desk.start(start())
+
+    (order,) = office.casework.opened
+    assert order.contain_only and order.because is not None
+    assert "case.because_until_tomorrow" == order.because.key
+
+
 async def test_a_connector_gets_a_case_of_its_own_kind(office: Office) -> None:
     """By its id."""
     await raised(office.store, alert(kind=AlertKind.CONNECTOR_BLOCKED, about="3f1c"))

@@ -20,6 +20,7 @@ from services.cases import (
     Approval,
     ApprovalPurpose,
     ApprovalState,
+    Block,
     BlockKind,
     CaseState,
     Impact,
@@ -439,6 +440,17 @@ def test_an_override_prompt_asks_for_a_reason_and_names_what_is_not_proven():
 
 
 # --- the small cards -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(BlockKind.NONE, "The account is not blocked"), (BlockKind.UNTIL_TOMORROW, "ends by itself at midnight UTC")],
+)
+def test_a_case_that_only_contains_says_why_nothing_is_unblocked(kind, said):
+    """A block for the day is there all the same."""
+    case = CASES["contained"].model_copy(update={"block": Block(kind=kind)})
+
+    assert said in english(compose.checklist(case).steps[1].mark.word)
 
 
 def test_the_choice_is_by_object_id():
