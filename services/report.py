@@ -309,6 +309,8 @@ _RUN = re.compile(r"(?<![A-Za-z0-9@_~+/=-])[A-Za-z0-9_~+/=-]{24,}+(?![A-Za-z0-9_
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{24,}+")
 #: Words have more letters than this on average, random characters about two between changes of case or to a digit.
 _LEAST_WORD_LENGTH = 3.6
+#: In a longer run that little divides, by chance some letters look like words: those have to be longer.
+_LONG_RUN, _LEAST_LENGTH_IN_IT = 40, 4.5
 
 
 def _names_secret(key: str) -> bool:
@@ -347,4 +349,6 @@ def _is_opaque(run: str) -> bool:
     if len(run) < 24 or not pieces:
         return False
     keys = (digits for digits in _HEXADECIMAL.findall(run) if not digits.isdigit() and not digits.isalpha())
-    return sum(map(len, pieces)) / len(pieces) < _LEAST_WORD_LENGTH or any(keys)
+    is_dense = len(run) >= _LONG_RUN and 20 * sum(not char.isalnum() for char in run) <= len(run)
+    least = _LEAST_LENGTH_IN_IT if is_dense else _LEAST_WORD_LENGTH
+    return sum(map(len, pieces)) / len(pieces) < least or any(keys)
