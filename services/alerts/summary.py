@@ -294,6 +294,7 @@ class WeeklySummaries:
     async def post_if_due(self) -> bool:
         """Whether it was due and was posted."""
         now = self._clock.now()
+        await self._bring_forward(now)
         state = await self._store.alerts.claim_source(WEEKLY_SUMMARY, now, self._holder, LEASE_S)
         if state is None:
             return False
@@ -305,6 +306,17 @@ class WeeklySummaries:
             await self._released(state, due_at=self._settings.next_after(now))
             return False
         return await self._post(state, now)
+
+    async def _bring_forward(self, now: datetime) -> None:
+        """Somebody may have chosen an earlier time in the settings than the one that was written down."""
+        due_at = self._settings.next_after(now)
+        states = await self._store.alerts.source_states()
+        state = next((state for state in states if state.source == WEEKLY_SUMMARY), None)
+        if state is None or state.failures or state.due_at <= due_at:
+            return
+        lease = await self._store.alerts.claim_source(WEEKLY_SUMMARY, state.due_at, self._holder, LEASE_S)
+        if lease is not None:
+            await self._released(lease, due_at=due_at)
 
     def _is_the_hour(self, state: SourceState) -> bool:
         """Somebody may have changed the settings since the time was written down; a retry is later than the hour."""

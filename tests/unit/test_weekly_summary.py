@@ -425,6 +425,19 @@ async def test_another_day_in_the_settings_moves_the_next_one(plain_store: Store
     assert ["weekly-2026-12-04"] == poster.ids
 
 
+async def test_an_earlier_day_in_the_settings_counts_at_once(plain_store: Store, clock: FakeClock) -> None:
+    """It does not wait for the day that was written down before."""
+    poster = Poster()
+    await set_up(plain_store, poster, clock)
+    assert await weekly(plain_store, poster, clock).post_if_due()
+    on_thursdays = weekly(plain_store, poster, clock, settings=WeeklySettings(day="thu"))
+
+    assert not await on_thursdays.post_if_due()
+    clock.advance(days=3, hours=1)
+    assert await on_thursdays.post_if_due()
+    assert ["weekly-2026-11-30", "weekly-2026-12-03"] == poster.ids
+
+
 async def test_it_can_be_switched_off(plain_store: Store, clock: FakeClock) -> None:
     """Then nobody looks whether it is due."""
     await weekly(plain_store, Poster(), clock, settings=WeeklySettings(on=False)).run()
