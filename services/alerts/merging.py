@@ -80,6 +80,15 @@ def merged(known: Iterable[Alert], reading: Reading, facts: Facts) -> list[Chang
     return desk.changes()
 
 
+def kinds_needed(reading: Reading) -> frozenset[AlertKind]:
+    """
+    The kinds of which `merged` has to know every open alert: those that the reading shows all of, and connectors where
+    some are reported, since they may have no name. Of all others it needs those that bear a name of the reading.
+    """
+    connectors = {report.kind for report in reading.reports if report.kind is AlertKind.CONNECTOR_BLOCKED}
+    return frozenset(reading.whole) | connectors
+
+
 def learned(
     known: Iterable[Alert], alert_id: str, subject: Subject | None, findings: Sequence[Finding], facts: Facts
 ) -> list[Changed]:

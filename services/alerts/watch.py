@@ -19,7 +19,7 @@ import structlog
 
 from services.alerts.health import SOURCE
 from services.alerts.joining import Joining
-from services.alerts.merging import Facts, claimed, ended_alert, merged, missing_from
+from services.alerts.merging import Facts, claimed, ended_alert, kinds_needed, merged, missing_from
 from services.alerts.model import FAILING_AFTER, LONGEST_PAUSE, Alert, AlertKind, Report, SourceName, SourceState
 from services.alerts.ports import AlertPoster, Reading, Source
 from services.audit import NewEntry, Tag, note
@@ -293,7 +293,7 @@ class Watch:
             endings = await self._joining.endings(gone)
             facts = replace(facts, endings=endings)
         changed = await self._store.alerts.merge(
-            self._tenant_id, names, lambda known: merged(known, reading, facts), done=done
+            self._tenant_id, names, lambda known: merged(known, reading, facts), kinds=kinds_needed(reading), done=done
         )
         if changed:
             log.info("alerts_changed", n=len(changed), open=sum(alert.is_open for alert in changed))

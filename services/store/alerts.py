@@ -163,12 +163,19 @@ class AlertStore:
 
     @whole
     async def merge(
-        self, tenant_id: str, names: Collection[str], merge: Merge, *, done: SourceState | None = None
+        self,
+        tenant_id: str,
+        names: Collection[str],
+        merge: Merge,
+        *,
+        kinds: Collection[AlertKind] = (),
+        done: SourceState | None = None,
     ) -> list[Alert]:
         """
-        Put reports together with what is known: `merge` gets every open alert, and the ended ones that bear one of
-        `names`; it hands back those that are new or changed. It is pure and may raise; then nothing is written.
-        The result is those that are now different from before, with their versions.
+        Put reports together with what is known: `merge` gets the alerts, open or ended, that bear one of `names`, the
+        open ones that share another name with those, and every open one of `kinds`; it hands back those that are new
+        or changed. It is pure and may raise; then nothing is written. The result is those that are now different from
+        before, with their versions.
 
         `done` is the state of the source that was read, to be written with it: its lease ends thereby. Raises
         StaleVersion when the lease had gone to somebody else meanwhile; then nothing is written. Two open alerts about
@@ -179,7 +186,7 @@ class AlertStore:
             await lock_alerts(connection)
             if done is not None and not await self._released(connection, done):
                 raise StaleVersion(source=done.source)
-            known = await self._known(connection, tenant_id, names)
+            known = await self._known(connection, tenant_id, names, kinds)
             return await self._write(connection, known, merge(known))
 
     async def _write(
@@ -195,15 +202,27 @@ class AlertStore:
         await append(connection, [entry for _, entries in changes for entry in entries], self._clock.now())
         return changed
 
-    async def _known(self, connection: AsyncConnection, tenant_id: str, names: Collection[str]) -> list[Alert]:
-        table, named = tables.alerts, tables.alert_names
-        mine = table.c.tenant_id == tenant_id
-        known = await self._locked(connection, mine & (table.c.state == AlertState.OPEN.value))
+    async def _known(
+        self, connection: AsyncConnection, tenant_id: str, names: Collection[str], kinds: Collection[AlertKind]
+    ) -> list[Alert]:
+        table = tables.alerts
+        mine, is_open = table.c.tenant_id == tenant_id, table.c.state == AlertState.OPEN.value
+        wanted = is_open & table.c.kind.in_(sorted(kinds))
+        known = await self._locked(connection, mine & wanted) if kinds else []
+        named = await self._bearing(connection, mine & ~wanted, names)
+        also = {name for alert in named if alert.is_open for name in alert.names}.difference(names)
+        named += await self._bearing(connection, mine & is_open & ~wanted, also)
+        return list({alert.alert_id: alert for alert in known + named}.values())
+
+    async def _bearing(
+        self, connection: AsyncConnection, condition: sa.ColumnElement[bool], names: Collection[str]
+    ) -> list[Alert]:
+        """Those of the alerts that bear one of the names."""
+        named, found = tables.alert_names, []
         for some in _portions(sorted(names)):
             ids = sa.select(named.c.alert_id).where(named.c.name.in_(some))
-            ended = table.c.state == AlertState.ENDED.value
-            known += await self._locked(connection, mine & ended & table.c.alert_id.in_(ids))
-        return list({alert.alert_id: alert for alert in known}.values())
+            found += await self._locked(connection, condition & tables.alerts.c.alert_id.in_(ids))
+        return found
 
     async def _locked(self, connection: AsyncConnection, condition: sa.ColumnElement[bool]) -> list[Alert]:
         table = tables.alerts

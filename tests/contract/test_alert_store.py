@@ -36,7 +36,8 @@ def alert(alert_id: str = "A1", about: str = JANE, **fields: object) -> Alert:
 
 
 async def raised(store: Store, *alerts: Alert) -> None:
-    await store.alerts.merge(TENANT, [], lambda known: [(one, []) for one in alerts])
+    names = frozenset[str]().union(*(one.names for one in alerts))
+    await store.alerts.merge(TENANT, names, lambda known: [(one, []) for one in alerts])
 
 
 async def test_an_alert_comes_back_as_it_went_in(store: Store) -> None:
@@ -165,19 +166,26 @@ async def test_alerts_of_one_kind_are_told_alone(store: Store) -> None:
 
 async def test_a_merge_sees_what_bears_the_name_and_what_is_open_of_a_kind(store: Store) -> None:
     """
-    What ended is seen only when it is asked for by name; what stays as it was is not told as changed.
+    What bears no name that was asked for is not read, unless all of its kind is wanted; an open alert brings those with
+    it that share another of its names. What stays as it was is not told as changed.
     """
-    await raised(store, alert("A1", "a"), alert("A2", "b", state=AlertState.ENDED, reports=()))
+    connector, bare = AlertKind.CONNECTOR_BLOCKED, {"reports": ()}
+    people = alert("A1", "a", **bare), alert("A2", "b", state=AlertState.ENDED, **bare)
+    relays = [
+        alert("A3", "c", kind=connector, also=("d",), **bare),
+        alert("A4", "e", kind=connector, also=("d",), **bare),
+    ]
+    await raised(store, *people, *relays)
     seen: list[str] = []
 
     def look(known: list[Alert]) -> list:
         seen[:] = [one.alert_id for one in known]
         return [(one, []) for one in known]
 
-    assert [] == await store.alerts.merge(TENANT, [], look)
-    assert ["A1"] == seen
-    await store.alerts.merge(TENANT, ["b"], look)
-    assert {"A1", "A2"} == set(seen)
+    expected = [((), (), ""), (["b", "a"], (), "A1 A2"), (["e"], (), "A3 A4"), (["b"], [connector], "A2 A3 A4")]
+    for names, kinds, alert_ids in expected:
+        assert [] == await store.alerts.merge(TENANT, names, look, kinds=kinds)
+        assert alert_ids == " ".join(sorted(seen))
 
 
 async def test_a_copy_is_outdated_when_its_alerts_have_moved(store: Store) -> None:

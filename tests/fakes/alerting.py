@@ -58,7 +58,8 @@ def campaign(count: int, first: int = 1) -> list[Alert]:
 
 async def raised(store: Store, *alerts: Alert) -> list[str]:
     """These alerts are known from now on; their ids."""
-    await store.alerts.merge(TENANT, [], lambda known: [(one, []) for one in alerts])
+    names = frozenset[str]().union(*(one.names for one in alerts))
+    await store.alerts.merge(TENANT, names, lambda known: [(one, []) for one in alerts])
     return [one.alert_id for one in alerts]
 
 

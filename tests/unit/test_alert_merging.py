@@ -18,6 +18,7 @@ from services.alerts.merging import (
     UNNAMED_CONNECTOR,
     Facts,
     claimed,
+    kinds_needed,
     learned,
     merged,
 )
@@ -54,9 +55,16 @@ class Desk:
     def facts(self, **fields: object) -> Facts:
         return Facts(tenant_id="t", now=self.now, new_id=lambda: next(self._ids), **fields)
 
-    def take(self, *reports: Report, whole: Sequence[AlertKind] = (), **fields: object) -> list[Alert]:
+    def take(
+        self, *reports: Report, whole: Sequence[AlertKind] = (), of_all: bool = True, **fields: object
+    ) -> list[Alert]:
         reading = Reading(reports=tuple(reports), whole=tuple(whole))
-        return self.keep(merged(list(self.alerts.values()), reading, self.facts(**fields)))
+        known = list(self.alerts.values()) if of_all else self._needed(reading)
+        return self.keep(merged(known, reading, self.facts(**fields)))
+
+    def _needed(self, reading: Reading) -> list[Alert]:
+        names, kinds = {name for report in reading.reports for name in report.names}, kinds_needed(reading)
+        return [one for one in self.alerts.values() if one.names & names or (one.is_open and one.kind in kinds)]
 
     def lose(self, kind: AlertKind = RESTRICTED) -> list[Alert]:
         """Read the list of this kind as often as it takes until what it does not show is over."""
@@ -114,6 +122,45 @@ def test_any_order_and_repetition_makes_the_same_alert(first: list, again: list,
     assert usual.one.model_copy(update=alike) == desk.one.model_copy(update=alike)
     assert (UPN, RESTRICTED, BEGAN, OID) == (desk.one.about, desk.one.kind, desk.one.since, desk.one.oid)
     assert [] == desk.take(*first)
+
+
+CONNECTOR = AlertKind.CONNECTOR_BLOCKED
+RELAY = Report(source=SourceName.BLOCKED_CONNECTORS, kind=CONNECTOR, about="c-1", since=BEGAN)
+MANY_THINGS = (
+    *SAME_BLOCK,
+    listed(about="bob@contoso.example"),
+    listed(BEGAN + timedelta(minutes=7), about="bob@contoso.example"),
+    listed(NOW, about=MAIL),
+    told("d5", about="bob@contoso.example", oid="22", also=(), since=None),
+    told("d6", SUSPECTED, about="robert@contoso.example", oid="22", also=("bob@contoso.example",)),
+    told("d6", SUSPECTED, about="robert@contoso.example", oid="22", also=(), is_over=True, told_at=NOW),
+    told("d7", CONNECTOR, about=UNNAMED_CONNECTOR, oid="", also=()),
+    RELAY,
+    RELAY.model_copy(update={"about": "c-2", "since": NOW}),
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(MANY_THINGS), max_size=4),
+            st.sampled_from([(), (RESTRICTED,), (CONNECTOR,), (AlertKind.EARLY_WARNING,)]),
+        ),
+        max_size=8,
+    )
+)
+def test_what_bears_no_name_of_a_reading_makes_no_difference(readings: list) -> None:
+    """
+    Merging reads few of the alerts there are, and comes to what it would if it read all of them.
+    """
+    few, every = Desk(), Desk()
+    for reports, whole in readings:
+        for desk in (few, every):
+            desk.now += timedelta(minutes=5)
+        few.take(*reports, whole=whole, of_all=False)
+        every.take(*reports, whole=whole)
+
+    assert every.alerts == few.alerts
 
 
 @given(st.permutations([told("d1", SUSPECTED, told_at=NOW, is_over=over) for over in (False, True)] * 2))
