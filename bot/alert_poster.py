@@ -23,12 +23,12 @@ from bot.activities import Place
 from bot.connector import Connector, CopyGone, PlaceGone, Uncertain
 from bot.places import Places, hash_of, post
 from cards.alert_digest import digest
-from cards.alerts import alert_card, needs_somebody
+from cards.alerts import alert_card
 from cards.render import Rendered, render
 from cards.views import View
 from cards.weekly import weekly
 from services.alerts.dealing import case_of, cases_of
-from services.alerts.model import TENANT, Alert, AlertCopy, AlertKind, is_in_hand
+from services.alerts.model import TENANT, Alert, AlertCopy, AlertKind, is_in_hand, needs_somebody
 from services.alerts.summary import WeeklySummary
 from services.audit import NewEntry, Tag, note
 from services.cases import Actor

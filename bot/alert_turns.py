@@ -17,12 +17,12 @@ from bot.adapter import Reply
 from bot.alert_poster import AlertPoster, Subject
 from bot.fields import field_of
 from bot.replies import refusal_of, snoozed, which_alert
-from cards.alert_digest import alert_list, all_started, digest, restricted, sure_to_start
+from cards.alert_digest import SNOOZE_ALL_HOURS, alert_list, all_snoozed, all_started, digest, restricted, sure_to_start
 from cards.alerts import alert_card
 from cards.render import render
 from cards.views import View
 from services.alerts.dealing import case_of, cases_of
-from services.alerts.desk import AlertDesk, SetAside, SnoozeAlert, StartAlert, StartAll
+from services.alerts.desk import AlertDesk, SetAside, SnoozeAlert, SnoozeAll, StartAlert, StartAll
 from services.alerts.model import Alert
 from services.cases import Actor, Case, say
 from services.errors import AlertOver, BadInput, NotAllowed, SeveralAlerts
@@ -65,6 +65,7 @@ class AlertTurns:
             "alert_start": self._start,
             "alert_start_all": self._start_all,
             "alert_snooze": self._snooze,
+            "alert_snooze_all": self._snooze_all,
             "alert_not_now": self._not_now,
             "alert_case": self._case,
             "alert_page": self._turn_page,
@@ -133,6 +134,18 @@ class AlertTurns:
             return await self._refused(refusal, incoming, who)
         except AlertOver as over:
             return replace(await self._digest_page(incoming, who), refused=say(over.key))
+
+    async def _snooze_all(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
+        digest_id = field_of(incoming, "digest")
+        lasts = timedelta(hours=SNOOZE_ALL_HOURS)
+        try:
+            put_off = await self._desk.snooze_all(SnoozeAll(who, digest_id, lasts))
+        except NotAllowed as refusal:
+            return await self._refused(refusal, incoming, who)
+        except AlertOver:
+            return replace(await self._digest_page(incoming, who), refused=say("digest.nothing_waits"))
+        await self._adopt(incoming, Subject(digest_id=digest_id))
+        return all_snoozed(len(put_off), put_off[0].snoozed_until or self._clock.now(), digest_id)
 
     async def _turn_page(self, incoming: Incoming, who: Actor, reply: Reply) -> View:
         view = await self._list_page(incoming, who)

@@ -17,7 +17,6 @@ from cards.alerts import (
     is_about_everybody,
     is_good_news,
     mentions_of,
-    needs_somebody,
     reasons,
     since,
     state_lines,
@@ -34,11 +33,14 @@ from services.alerts.model import (
     SourceState,
     can_be_started,
     is_in_hand,
+    needs_somebody,
 )
 from services.cases import Actor, Case, SignalState, Text, say
 from services.diagnosis.causes import main_reasons
 
 ROWS = 10
+#: For how long a press puts off everything of a digest.
+SNOOZE_ALL_HOURS = 4
 #: What came within this time came "within minutes".
 _MINUTES = timedelta(minutes=10)
 #: Why there is an alert, in a row: the rest stands on the card of the case.
@@ -71,7 +73,12 @@ def digest(
     about = {"digest": digest_id}
     on = {"on": "digest", **about, "page": str(_within(len(alerts), page))}
     here = {**about, "page": on["page"]}
-    everything = Button("alert_start_all", say("button.alert_start_all", n=len(startable)), here, style="positive")
+    snooze = say("button.alert_snooze_all", n=len(waiting), hours=SNOOZE_ALL_HOURS)
+    of_all = [
+        Button("alert_start_all", say("button.alert_start_all", n=len(startable)), here, style="positive"),
+        Button("alert_snooze_all", snooze, here),
+    ]
+    offered = [button for button, count in zip(of_all, (len(startable), len(waiting)), strict=True) if count > 1]
     return AlertTableView(
         headline=_headline(alerts),
         tone=_tone(waiting, not all(is_good_news(alert, _case(alert, cases)) for alert in alerts)),
@@ -81,7 +88,7 @@ def digest(
         columns=_COLUMNS,
         rows=tuple(_row(alert, _case(alert, cases), now, on) for alert in _page(ordered, page)),
         place=_place(len(ordered), page),
-        form=_form([everything] if len(startable) > 1 else [], len(ordered), page, "alert_page", about),
+        form=_form(offered, len(ordered), page, "alert_page", about),
     )
 
 
@@ -119,6 +126,17 @@ def all_started(count: int, digest_id: str) -> NoticeView:
         headline=say("digest.started.headline", n=count),
         tone=Tone.ACCENT,
         body=(say("digest.started.body"),),
+        form=Form(buttons=(back,)),
+    )
+
+
+def all_snoozed(count: int, until: datetime, digest_id: str) -> NoticeView:
+    """What somebody sees who has put them all off."""
+    back = Button("alert_page", say("button.back"), {"digest": digest_id, "page": "0"})
+    return NoticeView(
+        headline=say("digest.snoozed.headline", n=count),
+        tone=Tone.ACCENT,
+        body=(say("digest.snoozed.body", until=until),),
         form=Form(buttons=(back,)),
     )
 

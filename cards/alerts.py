@@ -23,6 +23,8 @@ from services.alerts.model import (
     SourceName,
     can_be_started,
     is_in_hand,
+    is_snoozed,
+    needs_somebody,
 )
 from services.cases import Actor, Case, Finding, SignalState, Text, say
 from services.diagnosis.causes import main_reasons, reason_lines
@@ -137,15 +139,6 @@ def reasons(alert: Alert, most: int = MAX_REASONS) -> tuple[Text, ...]:
 
 def _is_microsofts_alert(report: Report) -> bool:
     return report.source in (SourceName.DEFENDER, SourceName.WEBHOOK)
-
-
-def is_snoozed(alert: Alert, now: datetime) -> bool:
-    return alert.snoozed_until is not None and alert.snoozed_until > now
-
-
-def needs_somebody(alert: Alert, case: Case | None, now: datetime) -> bool:
-    """Whether nobody has done anything about it yet."""
-    return alert.is_open and not is_in_hand(alert, case) and not is_snoozed(alert, now) and alert.set_aside_by is None
 
 
 def state_lines(alert: Alert, case: Case | None, now: datetime) -> tuple[Text, ...]:

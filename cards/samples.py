@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from cards import compose, faces, news, prevention
-from cards.alert_digest import alert_list, all_started, digest, restricted, sure_to_start
+from cards.alert_digest import alert_list, all_snoozed, all_started, digest, restricted, sure_to_start
 from cards.alerts import alert_card
 from cards.diagnosis import diagnosis
 from cards.pictures import pictures
@@ -1081,6 +1081,7 @@ def _digest_cards() -> dict[str, View]:
         ),
         "alert_digest_sure": sure_to_start(37, "D1"),
         "alert_digest_started": all_started(37, "D1"),
+        "alert_digest_snoozed": all_snoozed(37, NOW + timedelta(hours=4), "D1"),
     }
 
 

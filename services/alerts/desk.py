@@ -17,7 +17,7 @@ from typing import Protocol
 import structlog
 
 from services.alerts.dealing import case_of, cases_of
-from services.alerts.model import TENANT, Alert, AlertKind, SourceState, can_be_started, is_in_hand
+from services.alerts.model import TENANT, Alert, AlertKind, SourceState, can_be_started, is_in_hand, needs_somebody
 from services.alerts.ports import AlertPoster
 from services.audit import NewEntry, Tag, note
 from services.cases import Actor, Case, CaseKind, Text, say
@@ -115,6 +115,15 @@ class SnoozeAlert:
     lasts: timedelta
     alert_id: str = ""
     target: str = ""
+
+
+@dataclass(frozen=True)
+class SnoozeAll:
+    """Be quiet for a while about everything of a digest that waits for somebody."""
+
+    by: Actor
+    digest_id: str
+    lasts: timedelta
 
 
 @dataclass(frozen=True)
@@ -373,17 +382,36 @@ class AlertDesk:
         Raises NotAllowed, BadDuration, AlertNotFound, AlertOver; for a target NoOpenAlert and SeveralAlerts.
         """
         await self._casework.may_read(order.by)
-        if not timedelta() < order.lasts <= LONGEST_SNOOZE:
-            raise BadDuration(hours=order.lasts / timedelta(hours=1))
+        put_off = _put_off(order.by, order.lasts, self._clock.now())
         ids = [order.alert_id] if order.alert_id else await self._open_about(order.target)
-        until = self._clock.now() + order.lasts
-        quiet = {"snoozed_until": until, "snoozed_by": order.by, "set_aside_by": None, "set_aside_at": None}
-
-        def put_off(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
-            entry = _note(Tag.ALERT_SNOOZED, alert, order.by, until=until.isoformat())
-            return alert.model_copy(update=quiet), [entry]
-
         return tuple([await self._changed(order.by, alert_id, put_off) for alert_id in ids])
+
+    async def snooze_all(self, order: SnoozeAll) -> tuple[Alert, ...]:
+        """
+        The alerts of a digest that are put off: what nobody has done anything about, and is not about who asks.
+
+        Raises NotAllowed, BadDuration, AlertNotFound, AlertOver when nothing waits.
+        """
+        await self._casework.may_read(order.by)
+        now = self._clock.now()
+        put_off = _put_off(order.by, order.lasts, now)
+        alerts = await self._store.alerts.alerts_of_digest(order.digest_id)
+        if not alerts:
+            raise AlertNotFound(digest_id=order.digest_id)
+        cases = await cases_of(self._store, alerts)
+        own = await self._names_of(order.by, alerts)
+
+        def waits(alert: Alert) -> bool:
+            return needs_somebody(alert, cases.get(alert.case_id or ""), now) and not own & alert.names
+
+        changed = await self._store.alerts.change_alerts(
+            [alert.alert_id for alert in alerts if waits(alert)],
+            lambda alert: put_off(alert) if waits(alert) else (alert, []),
+        )
+        if not changed:
+            raise AlertOver(digest_id=order.digest_id)
+        await self._poster.alerts_changed([alert.alert_id for alert in changed])
+        return tuple(changed)
 
     async def set_aside(self, order: SetAside) -> Alert:
         """Leave it, with a name to it. Raises NotAllowed, AlertNotFound, AlertOver."""
@@ -555,6 +583,19 @@ def _with_alert(entry: ListedBlock, alert: Alert | None, cases: Mapping[str, Cas
     if alert is None:
         return entry
     return replace(entry, name=entry.name or alert.name, alert=alert, case=cases.get(alert.case_id or ""))
+
+
+def _put_off(by: Actor, lasts: timedelta, now: datetime) -> Callable[[Alert], tuple[Alert, Sequence[NewEntry]]]:
+    """The change that makes an alert quiet for so long. Raises BadDuration."""
+    if not timedelta() < lasts <= LONGEST_SNOOZE:
+        raise BadDuration(hours=lasts / timedelta(hours=1))
+    until = now + lasts
+    quiet = {"snoozed_until": until, "snoozed_by": by, "set_aside_by": None, "set_aside_at": None}
+
+    def put_off(alert: Alert) -> tuple[Alert, Sequence[NewEntry]]:
+        return alert.model_copy(update=quiet), [_note(Tag.ALERT_SNOOZED, alert, by, until=until.isoformat())]
+
+    return put_off
 
 
 def _is_own(who: Actor, alert: Alert) -> bool:

@@ -254,6 +254,16 @@ def is_in_hand(alert: Alert, case: Case | None) -> bool:
     return alert.case_id is not None and (case is None or case.state not in WITHOUT_RESULT)
 
 
+def is_snoozed(alert: Alert, now: datetime) -> bool:
+    """Whether somebody has put it off until later than now."""
+    return alert.snoozed_until is not None and alert.snoozed_until > now
+
+
+def needs_somebody(alert: Alert, case: Case | None, now: datetime) -> bool:
+    """Whether nobody has done anything about it yet."""
+    return alert.is_open and not is_in_hand(alert, case) and not is_snoozed(alert, now) and alert.set_aside_by is None
+
+
 def can_be_started(alert: Alert, case: Case | None) -> bool:
     """Whether a case can be opened about it now."""
     return alert.is_open and alert.kind in STARTABLE and alert.is_named and not is_in_hand(alert, case)

@@ -452,6 +452,18 @@ async def test_five_within_a_minute_are_one_digest_from_which_all_are_started(he
     assert 1 == len(await here.cards())
 
 
+async def test_all_of_a_digest_are_snoozed_at_once(here: Watched) -> None:
+    """By who may not start them; the card says that they are put off."""
+    await here.teams.switch(block_many={"count": 5})
+    digest = await here.card("5 alerts within minutes")
+    # A refusal takes no button away, and is told before any question.
+    refused = await here.press("megan", "alert_start_all", digest)
+    assert "may request" in refused and "Open 5 cases" not in refused and "Snooze all 5" in refused
+
+    assert "5 alerts are snoozed" in await here.press("megan", "alert_snooze_all", digest)
+    assert "alert_snooze_all" not in verbs(await here.card("5 put off"))
+
+
 async def test_a_row_of_a_digest_is_started_alone(here: Watched) -> None:
     """The others wait on."""
     await here.teams.switch(block_many={"count": 5})

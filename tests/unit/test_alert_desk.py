@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.alerts.desk import AlertDesk, SetAside, SnoozeAlert, StartAlert, StartAll
+from services.alerts.desk import AlertDesk, SetAside, SnoozeAlert, SnoozeAll, StartAlert, StartAll
 from services.alerts.model import Alert, AlertKind, AlertState
 from services.audit import Tag
 from services.case_ids import new_case_id
@@ -238,6 +238,28 @@ async def test_who_may_not_start_is_told_before_the_question(office: Office) -> 
         await office.desk.startable(actor(MEGAN), "D1")
 
     assert "not_requester" == refusal.value.reason
+
+
+async def test_all_that_waits_is_snoozed_at_once(office: Office) -> None:
+    """By a reader too, and what no case can help with too; not what somebody has done something about, or is it."""
+    own, omar, health = (
+        alert("A1", MEGAN.upn),
+        alert("A2", "omar@contoso.com"),
+        alert("A3", "source:x", kind=AlertKind.HEALTH),
+    )
+    left = alert("A4", "ines@contoso.com", set_aside_by=actor(ALEX), set_aside_at=NOW)
+    in_case, over = alert("A5", case_id="C1"), alert("A6", "eve@contoso.com", state=AlertState.ENDED)
+    everything = (own, omar, health, left, in_case, over)
+    await raised(office.store, *[one.model_copy(update={"digest_id": "D1"}) for one in everything])
+    put_off = await office.desk.snooze_all(SnoozeAll(actor(MEGAN), "D1", 4 * HOUR))
+
+    assert {("A2", NOW + 4 * HOUR), ("A3", NOW + 4 * HOUR)} == {(one.alert_id, one.snoozed_until) for one in put_off}
+    assert ["A2", "A3"] == sorted(office.poster.told)
+    assert [Tag.ALERT_SNOOZED] * 2 == await office.tags()
+    with pytest.raises(AlertOver):
+        await office.desk.snooze_all(SnoozeAll(actor(MEGAN), "D1", 4 * HOUR))
+    with pytest.raises(NotAllowed):
+        await office.desk.snooze_all(SnoozeAll(actor(SAM), "D1", 4 * HOUR))
 
 
 async def test_nobody_handles_an_alert_about_themselves(office: Office) -> None:

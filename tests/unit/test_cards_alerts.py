@@ -293,7 +293,7 @@ def test_every_account_stands_on_exactly_one_page():
     who = [row.who[0].params["items"][0] for view in pages for row in view.rows]
     assert ([10, 10, 3], 23) == ([len(view.rows) for view in pages], len({*who}))
     assert pages[2].rows == digest(alerts, {}, NOW, digest_id="D1", page=99).rows
-    assert [["alert_page"], ["alert_page", "alert_page"], ["alert_page"]] == [verbs(view)[1:] for view in pages]
+    assert [["alert_page"], ["alert_page", "alert_page"], ["alert_page"]] == [verbs(view)[2:] for view in pages]
 
 
 @pytest.mark.parametrize("language", languages())
@@ -307,6 +307,22 @@ def test_a_digest_of_two_thousand_fits_into_teams(language):
 
     assert ROWS + 1 == str(rendered.card).count("'TableRow'")
     assert len(str(rendered.card).encode()) < 28 * 1024
+
+
+@pytest.mark.parametrize(
+    ("fields", "offered"),
+    [
+        ({}, ["alert_start_all", "alert_snooze_all"]),
+        ({"kind": AlertKind.HEALTH, "what": say("weekly.no_case")}, ["alert_snooze_all"]),
+        ({"set_aside_by": actor(MEGAN), "set_aside_at": NOW}, ["alert_start_all"]),
+        ({"state": AlertState.ENDED}, []),
+    ],
+)
+def test_a_digest_offers_for_all_what_can_be_done_about_each(fields, offered):
+    """Also what no case can help with can be put off."""
+    view = digest([alert("A1", **fields), alert("A2", "omar@contoso.com", **fields)], {}, NOW, digest_id="D1")
+
+    assert offered == verbs(view)
 
 
 def test_everybody_is_started_after_a_question_alone():
