@@ -8,6 +8,7 @@ services answer at once, in the other each answer takes a fixed time, which is w
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -29,7 +30,7 @@ from services.sandbox.teams import TeamsSandbox, start_teams
 from services.sandbox.teams_history import Message
 from services.store import Store
 from tests.benchmarks.figures import Figure, figure
-from tests.integration.world import Teams, free_port, words
+from tests.integration.world import UNWATCHED, Teams, free_port, words
 
 GROUP = "The job: the bot in a process of its own, `unblock jane`, three steps"
 #: Cases with and without delays, taken in turn.
@@ -284,6 +285,7 @@ async def _bot(folder: Path) -> AsyncIterator[Job]:
         closing.push_async_callback(sandbox.close)
         session = await closing.enter_async_context(aiohttp.ClientSession())
         more = {"port": port, "database_url": database_url, "verify_interval_seconds": ACTING_S}
+        more["alerts"] = json.dumps(UNWATCHED)  # one case alone is measured
         process = await serve(sandbox.settings() | more, folder)
         closing.push_async_callback(stop, process)
         async with asyncio.timeout(PATIENCE_S):
